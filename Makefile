@@ -1,0 +1,117 @@
+# One command per chore; `make` alone lists them. Every target sets up what it needs first: a virtual environment in
+# .venv with the package installed editable and its kernel built in place, made again only when their sources changed.
+
+VENV         ?= .venv
+BIN          := $(VENV)/bin
+ARGS         ?=
+FUZZ_SECONDS ?= 60
+
+KERNEL_SOURCES := setup.py $(foreach kind,pyx pxd pxi h,$(wildcard src/krakenwire/book/*.$(kind)))
+INSTALLED      := $(VENV)/.installed
+KERNEL         := $(VENV)/.kernel
+BENCH          := $(VENV)/.bench
+SANITIZED      := build/sanitize
+
+MAKEFLAGS     += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup demo test test-long lint types bench fuzz soak sanitize live docs wheel clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*  ## ' Makefile | sed -E 's/^([a-z-]+):.*  ## /\1\t/' | awk -F '\t' '{printf "  %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  ARGS='…' goes to demo, test and bench; PYTHON=… chooses the interpreter of a new $(VENV)."
+
+setup: $(KERNEL)  ## Make .venv and build the kernel (every other target does it when needed)
+
+demo: setup  ## Watch a client hold proven books over a real socket, against the built-in simulator
+	@$(BIN)/krakenwire demo $(ARGS)
+
+# What depends on the kernel runs on the pure twin too (tests/book runs both by itself). It comes first, so that the run
+# ends with the summary of the whole suite; a narrowed run (ARGS) leaves it out.
+test: setup  ## Run the suite (ARGS='-k checksum' narrows it)
+ifeq ($(strip $(ARGS)),)
+	KRAKENWIRE_PURE=1 PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q -m "not long" tests/protocol tests/client
+endif
+	env -u KRAKENWIRE_PURE PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: setup  ## Run the suite with the long form of its tests
+	HYPOTHESIS_PROFILE=long PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest --timeout=1800 $(ARGS)
+
+lint: setup  ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## Check types, and that the kernel's stub tells the truth
+	$(BIN)/mypy
+	$(BIN)/stubtest krakenwire.book.kernel
+
+bench: $(BENCH)  ## Measure; every figure is a ratio taken in one run
+	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+
+fuzz: setup  ## Fuzz each target in turn, FUZZ_SECONDS (60) in all
+	@set -e; set -- fuzz/fuzz_*.py; each=$$(( $(FUZZ_SECONDS) / $$# )); \
+	for script; do echo "== $$script, $$each s"; $(BIN)/python "$$script" --seconds "$$each"; done
+
+# A copy of its own, so that the kernel in src/ stays the fast one. The interpreter itself is not instrumented: its own
+# allocator and what it never frees at exit are none of our business.
+sanitize: setup  ## Run the book's tests under the address and undefined-behaviour sanitizers
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	cp -R setup.py pyproject.toml README.md LICENSE src $(SANITIZED)
+	rm -f $(SANITIZED)/src/krakenwire/book/*.so $(SANITIZED)/src/krakenwire/book/*.c
+	cd $(SANITIZED) && KRAKENWIRE_BUILD_SANITIZE=address,undefined $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
+	env -u KRAKENWIRE_PURE PYTHONPATH=$(SANITIZED)/src PYTHONMALLOC=malloc \
+	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	  $(BIN)/python -m pytest -q -m "not long" --timeout=300 tests/book
+
+docs: setup  ## Check the documentation against the code
+	$(BIN)/python -m pytest -q tests/test_docs.py
+
+wheel: setup  ## Build the source archive and the wheel into dist/
+	$(BIN)/python -m build --outdir dist
+
+soak:  ## (not there yet)
+	@echo "make soak is not there yet: it comes with fault injection in the simulator" >&2; exit 2
+
+live:  ## (not there yet)
+	@echo "make live is not there yet: no test runs against the live exchange" >&2; exit 2
+
+clean:  ## Go back to a fresh clone: remove .venv and everything that was built
+	rm -rf $(VENV) build dist benchmarks/build src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f src/krakenwire/book/*.so src/krakenwire/book/*.c src/krakenwire/book/*.html
+	find src tests benchmarks fuzz examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set-up ----------------------------------------------------------------------------------------------------------
+
+PYTHONS  := $(PYTHON) python3 python3.13 python3.12 python3.11
+SUITABLE := import os, sys, sysconfig, venv, ensurepip; \
+  headers = os.path.join(sysconfig.get_path("include"), "Python.h"); \
+  sys.exit(sys.version_info < (3, 11) or not os.path.exists(headers))
+
+$(VENV)/pyvenv.cfg:
+	@for python in $(PYTHONS); do \
+	  if command -v "$$python" >/dev/null && "$$python" -c '$(SUITABLE)' 2>/dev/null; then \
+	    echo "making $(VENV) with $$python ($$("$$python" --version))"; \
+	    "$$python" -m venv $(VENV) && exit 0; rm -rf $(VENV); exit 1; \
+	  fi; \
+	done; \
+	echo "none of these is Python 3.11 or newer with venv and the C headers: $(strip $(PYTHONS))" >&2; \
+	echo "install one (on Debian and Ubuntu: python3, python3-venv, python3-dev), or name it: make PYTHON=/path/to/python3" >&2; \
+	exit 2
+
+$(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml setup.py
+	@echo "installing the package and its tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(KERNEL): $(INSTALLED) $(KERNEL_SOURCES)
+	@echo "building the kernel"
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+$(BENCH): $(KERNEL)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@

@@ -1,0 +1,222 @@
+"""The book that a user holds: live, always as of the last message applied."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from krakenwire.book.figures import BookSide, Figures
+from krakenwire.book.reasons import TOP
+from krakenwire.book.snapshot import BookSnapshot, import_numpy, level_count
+from krakenwire.errors import BookUnsynced, ConnectionClosed
+from krakenwire.events import Level
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from krakenwire.book.kernel import BookState
+
+__all__ = ["Book"]
+
+
+class Book(Figures):
+    """A live view of one book. It belongs to the event loop's thread; `snapshot` is for any other.
+
+    Reading levels, or what derives from them, raises `BookUnsynced` while the book's top ten is not proven; `stale` has
+    the last state even then.
+
+    The client keeps it up: `attach` gives it the state to show, `notify` tells that this changed, `release` ends it.
+
+    Args:
+        symbol: whose book it is.
+        depth: levels a side to show, at most those of the states it will be attached to.
+    """
+
+    __slots__ = ("_error", "_last", "_reason", "_state", "_waiters", "depth", "symbol")
+
+    def __init__(self, symbol: str, depth: int) -> None:
+        self.symbol = symbol
+        self.depth = depth
+        self._state: BookState | None = None
+        self._reason = "empty"
+        self._last: BookSnapshot | None = None
+        self._error: BaseException | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def __repr__(self) -> str:
+        state = "synced" if self.is_synced else self._unsynced().reason
+        return f"<Book {self.symbol} depth={self.depth} {state}>"
+
+    # --- what it shows
+
+    @property
+    def bids(self) -> tuple[Level, ...]:
+        """All bids, best first."""
+        return tuple(self._best("bids", self.depth))
+
+    @property
+    def asks(self) -> tuple[Level, ...]:
+        """All asks, best first."""
+        return tuple(self._best("asks", self.depth))
+
+    @property
+    def checksum(self) -> int | None:
+        """CRC32 of the top ten (PROTOCOL 6), ours, as of the last message; None before the first snapshot."""
+        return None if self._state is None else self._state.checksum
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether the book can be read."""
+        return self._state is not None and self._state.status == "synced"
+
+    @property
+    def proven_levels(self) -> int:
+        """How many levels a side are proven to be Kraken's: those the checksum covers, or 0 without one."""
+        state = self._state
+        return min(TOP, self.depth) if state is not None and state.status == "synced" and state.proven else 0
+
+    @property
+    def updated_ns(self) -> int | None:
+        """When the last message applied was received, UTC in nanoseconds; None if there was none."""
+        return None if self._state is None else self._state.stamp.received_ns or None
+
+    @property
+    def exchange_ns(self) -> int | None:
+        """Kraken's time of the last message applied, in nanoseconds since the epoch; None if it told none."""
+        return None if self._state is None else self._state.exchange_ns
+
+    def snapshot(self, levels: int | None = None) -> BookSnapshot:
+        """The book as of now, frozen: the best `levels` a side, or all.
+
+        Raises:
+            BookUnsynced: the book is not synced.
+            UsageError: `levels` is not positive.
+        """
+        n = level_count(levels, self.depth)
+        self._readable()
+        return self._freeze(n)
+
+    @property
+    def stale(self) -> BookSnapshot:
+        """The last state there was, synced or not; never raises. What it shows may be wrong: see its `synced`."""
+        return self._freeze(self.depth)
+
+    def to_numpy(self, levels: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bids and asks, best first, as float64 arrays of shape (n, 2): price, qty. Floats are not exact.
+
+        Raises:
+            BookUnsynced: the book is not synced.
+            UsageError: NumPy is not installed, or `levels` is not positive.
+        """
+        import_numpy()
+        import numpy as np
+
+        n = level_count(levels, self.depth)
+        state = self._readable()
+        bids = np.empty((min(n, state.count("bids")), 2))
+        asks = np.empty((min(n, state.count("asks")), 2))
+        state.fill("bids", bids)
+        state.fill("asks", asks)
+        return bids, asks
+
+    # --- waiting for it
+
+    async def changed(self) -> None:
+        """Wait until a message is applied, or the book becomes synced or unsynced.
+
+        Only what happens from the call on counts: read the book before waiting again.
+
+        Raises:
+            ConnectionClosed: the book was released, before or meanwhile.
+
+        Cancellation: safe, no effect.
+        """
+        if self._error is not None:
+            raise self._error
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    async def synced(self, timeout: float | None = None) -> None:
+        """Wait until the book is synced; returns at once if it is.
+
+        Args:
+            timeout: seconds, or None to wait for ever.
+
+        Raises:
+            TimeoutError: it was not synced in time.
+            ConnectionClosed: the book was released, before or meanwhile.
+
+        Cancellation: safe, no effect.
+        """
+        async with asyncio.timeout(timeout):
+            while not self.is_synced:
+                await self.changed()
+
+    # --- for the client
+
+    def attach(self, state: BookState | None, reason: str = "disconnected") -> None:
+        """Show `state` from now on; or nothing, for `reason`, while `stale` goes on giving what was shown last."""
+        if state is None and self._state is not None:
+            self._last = replace(self._freeze(self.depth), synced=False)
+        self._state = state
+        self._reason = reason
+        self.notify()
+
+    def notify(self) -> None:
+        """The state changed: wake whoever waits."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    def release(self, error: BaseException | None = None) -> None:
+        """The book is kept no longer: whoever waits, now or later, gets `error`, by default `ConnectionClosed`."""
+        self._error = error or ConnectionClosed(f"the book of {self.symbol} was closed")
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(self._error)
+        self._waiters.clear()
+        self.attach(None)
+
+    # --- inside
+
+    def _unsynced(self) -> BookUnsynced:
+        return BookUnsynced(self.symbol, self._reason if self._state is None else self._state.reason)
+
+    def _readable(self) -> BookState:
+        if self._state is None or self._state.status != "synced":
+            raise self._unsynced()
+        return self._state
+
+    def _best(self, side: BookSide, n: int) -> list[Level]:
+        return self._readable().levels(side, min(n, self.depth))
+
+    def _freeze(self, n: int) -> BookSnapshot:
+        state = self._state
+        if state is None:
+            return self._last or BookSnapshot(
+                symbol=self.symbol,
+                depth=self.depth,
+                bids=(),
+                asks=(),
+                checksum=None,
+                exchange_ns=None,
+                received_ns=None,
+                synced=False,
+            )
+        return BookSnapshot(
+            symbol=self.symbol,
+            depth=self.depth,
+            bids=tuple(state.levels("bids", n)),
+            asks=tuple(state.levels("asks", n)),
+            checksum=state.checksum,
+            exchange_ns=state.exchange_ns,
+            received_ns=state.stamp.received_ns or None,
+            synced=state.status == "synced",
+        )

@@ -1,0 +1,810 @@
+# cython: language_level=3, wraparound=False, cdivision=True, initializedcheck=False, auto_pickle=False
+"""The local order book, compiled: the classes of pure.py, which is the specification and has the commentary.
+
+A frame is scanned into arrays first and applied after, so that a broken one changes nothing. No Python object is made
+for a level unless somebody asks for it. The GIL is held throughout, and no Python code runs between scan and apply.
+"""
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)  # fmt: skip
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memmove, memset
+
+from decimal import Decimal
+
+from krakenwire.book import reasons
+from krakenwire.book.timestamps import format_timestamp
+from krakenwire.errors import FrameError, UsageError
+from krakenwire.events import NO_STAMP, Level as LevelTuple
+
+__all__ = [
+    "NOTABLE",
+    "NOT_BOOK",
+    "QUIET",
+    "UNKNOWN",
+    "BookState",
+    "BookUpdate",
+    "Books",
+    "format_timestamp",
+    "parse_timestamp",
+]
+
+cdef extern from *:
+    """
+    typedef __int128 kw_i128;
+    """
+    ctypedef long long i128 "kw_i128"
+
+cdef enum:                     # those of reasons.py, as C wants them
+    TOP = 10
+    MAX_DEPTH = 1000
+    MAX_NESTING = 64
+    MAX_WHOLE = 19
+    MAX_FRACTION = 18
+    MAX_DIGITS = 28
+    MAX_SYMBOL = 64
+    TOP_TEXT = 2048            # of one side: ten levels of at most 2 × (28 + 18) digits, and what is copied beyond
+
+cdef int64_t MAX_SECONDS = reasons.MAX_SECONDS
+
+if (TOP, MAX_DEPTH, MAX_NESTING, MAX_WHOLE, MAX_FRACTION, MAX_DIGITS, MAX_SYMBOL) != (
+    reasons.TOP, reasons.MAX_DEPTH, reasons.MAX_NESTING, reasons.MAX_WHOLE, reasons.MAX_FRACTION,
+    reasons.MAX_DIGITS, reasons.MAX_SYMBOL,
+):  # fmt: skip
+    raise ImportError("the compiled book is older than its limits in reasons.py: build it again")
+
+cdef uint64_t power_of_ten[19]
+for _power in range(19):
+    power_of_ten[_power] = 10**_power
+
+NOT_BOOK = -1
+QUIET = 0
+NOTABLE = 1
+UNKNOWN = 2
+
+cdef enum:
+    IS_NOT_BOOK = -1
+    IS_QUIET = 0
+    IS_NOTABLE = 1
+    IS_UNKNOWN = 2
+
+cdef enum:                     # outcomes; OUTCOMES has the words
+    VERIFIED
+    UNPROVEN
+    MISMATCHED
+    CROSSED
+    BACKWARDS
+
+cdef tuple OUTCOMES = ("verified", "unproven", "checksum", "crossed", "timestamp")
+
+cdef enum:                     # status of a book; STATUSES has the words
+    EMPTY
+    SYNCED
+    UNSYNCED
+
+cdef tuple STATUSES = ("empty", "synced", "unsynced")
+
+cdef struct Named:
+    const char* name
+    Py_ssize_t size
+    void* state
+
+cdef struct Table:             # open addressing, at most half full; from a symbol's bytes to its BookState, borrowed
+    Named* places
+    size_t mask
+
+
+cdef inline size_t name_hash(const char* name, Py_ssize_t size) noexcept nogil:
+    cdef size_t value = <size_t>size
+    cdef Py_ssize_t i
+    for i in range(size):
+        value = value * 33 + <uint8_t>name[i]
+    return value ^ (value >> 7)
+
+
+cdef inline void* table_find(const Table* table, const char* name, Py_ssize_t size) noexcept nogil:
+    cdef size_t place
+    cdef const Named* named
+    if table.places == NULL:
+        return NULL
+    place = name_hash(name, size) & table.mask
+    while True:
+        named = &table.places[place]
+        if named.state == NULL:
+            return NULL
+        if named.size == size and memcmp(named.name, name, size) == 0:
+            return named.state
+        place = (place + 1) & table.mask
+
+
+include "crc.pxi"
+include "ladder.pxi"
+include "scan.pxi"
+
+
+cdef str plain_text(const char* digits, int count, int scale, bint canonical):
+    """The decimal text of digits of which `scale` are behind the point; canonical: without zeros at its end."""
+    cdef char text[64]
+    cdef int whole = count - scale, n, i
+    if whole > 0:
+        memcpy(text, digits, whole)
+        n = whole
+    else:
+        text[0] = c"0"
+        n = 1
+    if scale:
+        text[n] = c"."
+        n += 1
+        for i in range(whole, 0):
+            text[n] = c"0"
+            n += 1
+        if count:
+            memcpy(text + n, digits + max(whole, 0), count - max(whole, 0))
+            n += count - max(whole, 0)
+        if canonical:
+            while text[n - 1] == c"0":
+                n -= 1
+            if text[n - 1] == c".":
+                n -= 1
+    return PyUnicode_DecodeASCII(text, n, NULL)
+
+
+cdef object level_of(const Text* text):
+    return LevelTuple(
+        Decimal(plain_text(text.digits, text.price_len, text.price_scale, False)),
+        Decimal(plain_text(text.digits + text.price_len, text.qty_len, text.qty_scale, False)),
+    )
+
+
+cdef tuple canonical_of(const Text* text):
+    return (
+        plain_text(text.digits, text.price_len, text.price_scale, True),
+        plain_text(text.digits + text.price_len, text.qty_len, text.qty_scale, True),
+    )
+
+
+cdef tuple pack(const Text* text):
+    """A level for a pickle; None if there is none."""
+    if text.price_len == 0:
+        return None
+    return (
+        PyBytes_FromStringAndSize(text.digits, text.price_len + text.qty_len),
+        text.price_len, text.price_scale, text.qty_scale,
+    )  # fmt: skip
+
+
+cdef int unpack(tuple packed, Text* text) except -1:
+    cdef bytes digits
+    cdef Py_ssize_t price_len, price_scale, qty_scale
+    memset(text, 0, sizeof(Text))
+    if packed is None:
+        return 0
+    digits, price_len, price_scale, qty_scale = packed
+    if not (
+        0 < price_len <= MAX_DIGITS
+        and price_len <= len(digits) <= price_len + MAX_DIGITS
+        and 0 <= price_scale <= MAX_FRACTION
+        and 0 <= qty_scale <= MAX_FRACTION
+    ):
+        raise ValueError("not the content of a BookUpdate")
+    text.price_len = <uint8_t>price_len
+    text.qty_len = <uint8_t>(len(digits) - price_len)
+    text.price_scale = <uint8_t>price_scale
+    text.qty_scale = <uint8_t>qty_scale
+    memcpy(text.digits, PyBytes_AS_STRING(digits), len(digits))
+    return 0
+
+
+cdef object scan_error(const Scan* s):
+    """The exception for what is wrong with a frame."""
+    if s.error == NO_MEMORY:
+        return MemoryError()
+    if s.error == DUPLICATE:
+        reason = reasons.duplicate(KEYS[s.key])
+    elif s.error == MISSING:
+        reason = reasons.missing(KEYS[s.key])
+    else:
+        reason = REASONS[s.error]
+    return FrameError(reason, s.error_at - s.start)
+
+
+def parse_timestamp(str text not None):
+    cdef Py_ssize_t size = 0
+    cdef const char* p = PyUnicode_AsUTF8AndSize(text, &size)
+    cdef int64_t ns = 0
+    if not read_timestamp(p, size, &ns):
+        raise ValueError(reasons.not_a_timestamp(text))
+    return ns
+
+
+@cython.final
+cdef class BookState:
+    cdef readonly str symbol
+    cdef readonly str wire_name
+    cdef readonly int depth
+    cdef readonly str reason
+    cdef readonly bint proven
+    cdef readonly object stamp
+    cdef readonly long long n
+    cdef readonly long long seq
+    cdef bytes name
+    cdef int state
+    cdef Ladder sides[2]
+    cdef int price_precision           # -1: not known
+    cdef int qty_precision
+    cdef uint32_t asks_sum             # the CRC of the asks' text, and of both sides': as of when `dirty` was cleared
+    cdef uint32_t wire_sum
+    cdef uint32_t computed
+    cdef bint has_computed
+    cdef int64_t ns
+    cdef bint has_ns
+    cdef int64_t clock_ns              # of the last message that had a time
+    cdef bint has_clock
+    cdef object __weakref__
+
+    def __cinit__(self):
+        memset(self.sides, 0, sizeof(self.sides))
+
+    def __init__(self):
+        raise TypeError("a BookState is made by Books.add")
+
+    def __dealloc__(self):
+        ladder_free(&self.sides[BIDS])
+        ladder_free(&self.sides[ASKS])
+
+    def __repr__(self):
+        return (
+            f"<BookState {self.symbol} depth={self.depth} {self.status}"
+            f" bids={self.sides[BIDS].count} asks={self.sides[ASKS].count}>"
+        )
+
+    @property
+    def status(self):
+        return STATUSES[self.state]
+
+    @property
+    def checksum(self):
+        return self.computed if self.has_computed else None
+
+    @property
+    def exchange_ns(self):
+        return self.ns if self.has_ns else None
+
+    cdef Ladder* side(self, object side) except NULL:
+        if side == "bids":
+            return &self.sides[BIDS]
+        if side == "asks":
+            return &self.sides[ASKS]
+        raise UsageError(f"side must be 'bids' or 'asks', got {side!r}")
+
+    def count(self, side):
+        return self.side(side).count
+
+    def levels(self, side, n=None):
+        cdef Ladder* ladder = self.side(side)
+        cdef Py_ssize_t rank, count = ladder.count
+        if n is not None:
+            if n < 0:
+                raise UsageError(f"n must not be negative, got {n}")
+            count = min(count, n)
+        return [level_of(ladder_text(ladder, rank)) for rank in range(count) if rank < ladder.count]
+
+    def best(self, side):
+        cdef Ladder* ladder = self.side(side)
+        return level_of(ladder_text(ladder, 0)) if ladder.count else None
+
+    def canonical(self, side):
+        cdef Ladder* ladder = self.side(side)
+        cdef Py_ssize_t rank
+        return [canonical_of(ladder_text(ladder, rank)) for rank in range(ladder.count)]
+
+    def fill(self, side, out):
+        cdef Ladder* ladder = self.side(side)
+        cdef Py_buffer view
+        cdef Py_ssize_t rank, count
+        cdef const Text* text
+        cdef double* rows
+        try:
+            PyObject_GetBuffer(out, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+        except (TypeError, BufferError, ValueError):
+            raise UsageError(reasons.ROWS) from None
+        try:
+            if view.ndim != 2 or view.format == NULL or view.format != b"d" or view.shape[1] != 2:
+                raise UsageError(reasons.ROWS)
+            count = min(view.shape[0], ladder.count)
+            rows = <double*>view.buf
+            for rank in range(count):
+                text = ladder_text(ladder, rank)
+                rows[2 * rank] = float(plain_text(text.digits, text.price_len, text.price_scale, False))
+                rows[2 * rank + 1] = float(
+                    plain_text(text.digits + text.price_len, text.qty_len, text.qty_scale, False)
+                )
+            return count
+        finally:
+            PyBuffer_Release(&view)
+
+    def set_precision(self, price_precision, qty_precision):
+        for precision in (price_precision, qty_precision):
+            if precision is not None and not 0 <= precision <= MAX_FRACTION:
+                raise UsageError(f"precision must be from 0 to {MAX_FRACTION}, got {precision}")
+        self.price_precision = -1 if price_precision is None else price_precision
+        self.qty_precision = -1 if qty_precision is None else qty_precision
+
+    def invalidate(self, str reason not None):
+        self.state = UNSYNCED
+        self.reason = reason
+        self.proven = False
+
+    def reset(self, str reason not None="empty"):
+        ladder_clear(&self.sides[BIDS])
+        ladder_clear(&self.sides[ASKS])
+        self.state = EMPTY
+        self.reason = reason
+        self.proven = False
+        self.has_computed = False
+        self.has_ns = False
+        self.has_clock = False
+
+    def checksum_text(self, bint normalised=False):
+        cdef char text[2 * TOP_TEXT]
+        cdef Py_ssize_t size
+        if normalised:
+            if self.price_precision < 0 or self.qty_precision < 0:
+                return None
+            size = self.normalised_text(text)
+        else:
+            size = ladder_top(&self.sides[ASKS], text)
+            size += ladder_top(&self.sides[BIDS], text + size)
+        return PyUnicode_DecodeASCII(text, size, NULL)
+
+    cdef Py_ssize_t normalised_text(self, char* text) noexcept:
+        cdef Py_ssize_t size
+        size = ladder_top_at(&self.sides[ASKS], text, self.price_precision, self.qty_precision)
+        return size + ladder_top_at(&self.sides[BIDS], text + size, self.price_precision, self.qty_precision)
+
+    cdef inline uint32_t wire_checksum(self) noexcept:
+        """The CRC of the wire's text. What did not change since is not summed again: below the top ten, all of it."""
+        cdef char text[TOP_TEXT]
+        if self.sides[ASKS].dirty:
+            self.asks_sum = crc_extend(0, text, ladder_top(&self.sides[ASKS], text))
+        elif not self.sides[BIDS].dirty:
+            return self.wire_sum
+        self.wire_sum = crc_extend(self.asks_sum, text, ladder_top(&self.sides[BIDS], text))
+        self.sides[ASKS].dirty = False
+        self.sides[BIDS].dirty = False
+        return self.wire_sum
+
+    cdef inline bint make_room(self, const Element* element) noexcept:
+        """For every level of the element. False, and no change, if there is no memory."""
+        cdef int side
+        cdef Py_ssize_t wanted
+        for side in range(2):
+            wanted = self.depth + element.count[side]
+            if self.sides[side].capacity < wanted and not ladder_resize(&self.sides[side], wanted):
+                return False
+        return True
+
+    cdef inline void apply_levels(self, int side, const Level* levels, Py_ssize_t count) noexcept:
+        cdef Ladder* ladder = &self.sides[side]
+        cdef Py_ssize_t i
+        for i in range(count):
+            ladder_apply(ladder, levels[i].key if side == BIDS else -levels[i].key, &levels[i].text)
+        if ladder.count > self.depth:
+            ladder_truncate(ladder, self.depth)
+        if ladder.capacity > 4 * default_capacity(self.depth):
+            ladder_resize(ladder, default_capacity(self.depth))     # let go of what a monstrous message needed
+
+    cdef int apply_element(self, const Scan* s, const Element* element, bint* normalised) noexcept:
+        """Apply a message and judge the book: the outcome, and whether it took normalised text."""
+        cdef char text[2 * TOP_TEXT]
+        cdef int outcome = VERIFIED
+        cdef Ladder* bids = &self.sides[BIDS]
+        cdef Ladder* asks = &self.sides[ASKS]
+        if element.snapshot:
+            ladder_clear(bids)
+            ladder_clear(asks)
+            self.has_clock = False
+            self.state = SYNCED
+            self.reason = ""
+        if element.count[BIDS]:
+            self.apply_levels(BIDS, s.levels + element.first[BIDS], element.count[BIDS])
+        if element.count[ASKS]:
+            self.apply_levels(ASKS, s.levels + element.first[ASKS], element.count[ASKS])
+        self.computed = self.wire_checksum()
+        self.has_computed = True
+        if not element.has_checksum:
+            outcome = UNPROVEN
+        elif self.computed != element.checksum:
+            outcome = MISMATCHED
+            if self.price_precision >= 0 and self.qty_precision >= 0:
+                if crc_extend(0, text, self.normalised_text(text)) == element.checksum:
+                    outcome = VERIFIED
+                    normalised[0] = True
+                    self.computed = element.checksum
+        if outcome != MISMATCHED:
+            if (
+                bids.count and asks.count
+                and bids.keys[bids.head + bids.count - 1] >= -asks.keys[asks.head + asks.count - 1]
+            ):  # fmt: skip
+                outcome = CROSSED
+            elif element.has_ns and self.has_clock and element.ns < self.clock_ns and not s.v1:
+                outcome = BACKWARDS
+        if outcome >= MISMATCHED:
+            self.state = UNSYNCED
+            self.reason = <str>OUTCOMES[outcome]
+        self.proven = outcome == VERIFIED
+        self.has_ns = element.has_ns
+        self.ns = element.ns
+        if element.has_ns:
+            self.has_clock = True
+            self.clock_ns = element.ns
+        return outcome
+
+
+cdef inline Py_ssize_t default_capacity(Py_ssize_t depth) noexcept:
+    return 2 * depth + 64
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(256)
+cdef class BookUpdate:
+    channel = "book"
+
+    cdef readonly bytes frame
+    cdef readonly str symbol
+    cdef readonly object stamp
+    cdef readonly long long n
+    cdef readonly long long seq
+    cdef readonly int depth
+    cdef int result                    # the outcome
+    cdef bint snapshot
+    cdef readonly bint normalised
+    cdef bint has_checksum
+    cdef bint has_ns
+    cdef uint32_t theirs
+    cdef uint32_t ours
+    cdef Py_ssize_t index              # of the element in its frame
+    cdef int64_t ns
+    cdef Text bid                      # price_len 0: there is none
+    cdef Text ask
+
+    def __init__(self):
+        raise TypeError("a BookUpdate is made by Books.apply")
+
+    @property
+    def type(self):
+        return "snapshot" if self.snapshot else "update"
+
+    @property
+    def outcome(self):
+        return OUTCOMES[self.result]
+
+    @property
+    def proven(self):
+        return self.result == VERIFIED
+
+    @property
+    def checksum(self):
+        return self.theirs if self.has_checksum else None
+
+    @property
+    def computed(self):
+        return self.ours
+
+    @property
+    def exchange_ns(self):
+        return self.ns if self.has_ns else None
+
+    @property
+    def connection(self):
+        return self.stamp.connection
+
+    @property
+    def epoch(self):
+        return self.stamp.epoch
+
+    @property
+    def received_ns(self):
+        return self.stamp.received_ns
+
+    @property
+    def received_mono_ns(self):
+        return self.stamp.received_mono_ns
+
+    cdef tuple changed(self, int side):
+        """The levels of the message: its frame is scanned again."""
+        cdef Scan s
+        cdef Table nothing
+        cdef Py_ssize_t i
+        cdef const Element* element
+        memset(&s, 0, sizeof(s))
+        memset(&nothing, 0, sizeof(nothing))
+        try:
+            scan_begin(&s, PyBytes_AS_STRING(self.frame), PyBytes_GET_SIZE(self.frame))
+            scan_frame(&s, &nothing)
+            if s.error:
+                raise scan_error(&s)
+            if self.index >= s.element_count:
+                raise ValueError("the frame has no such element")
+            element = &s.elements[self.index]
+            return tuple(
+                [level_of(&s.levels[element.first[side] + i].text) for i in range(element.count[side])]
+            )
+        finally:
+            scan_free(&s)
+
+    @property
+    def bids(self):
+        return self.changed(BIDS)
+
+    @property
+    def asks(self):
+        return self.changed(ASKS)
+
+    @property
+    def best_bid(self):
+        return level_of(&self.bid) if self.bid.price_len else None
+
+    @property
+    def best_ask(self):
+        return level_of(&self.ask) if self.ask.price_len else None
+
+    def bbo_text(self):
+        return (
+            *(canonical_of(&self.bid) if self.bid.price_len else ("", "")),
+            *(canonical_of(&self.ask) if self.ask.price_len else ("", "")),
+        )
+
+    def __eq__(self, other):
+        if not isinstance(other, BookUpdate):
+            return NotImplemented
+        return self.identity() == (<BookUpdate>other).identity()
+
+    def __hash__(self):
+        return hash(self.identity())
+
+    cdef tuple identity(self):
+        return self.frame, self.symbol, self.n, self.seq, self.outcome
+
+    def __reduce__(self):
+        return _restore, (
+            (
+                self.frame, self.symbol, self.snapshot, self.outcome, self.normalised, self.depth, self.checksum,
+                self.computed, self.exchange_ns, self.stamp, self.n, self.seq, self.index,
+                pack(&self.bid), pack(&self.ask),
+            ),
+        )  # fmt: skip
+
+    def __repr__(self):
+        bid, bid_qty, ask, ask_qty = self.bbo_text()
+        return (
+            f"<BookUpdate {self.symbol} {self.type} {self.outcome} depth={self.depth}"
+            f" bid={bid or None} x {bid_qty or None} ask={ask or None} x {ask_qty or None} n={self.n} seq={self.seq}>"
+        )
+
+
+def _restore(tuple content not None):
+    """A BookUpdate from its pickle."""
+    cdef BookUpdate update = BookUpdate.__new__(BookUpdate)
+    (
+        update.frame, update.symbol, update.snapshot, outcome, update.normalised, update.depth, checksum,
+        update.ours, exchange_ns, update.stamp, update.n, update.seq, update.index, bid, ask,
+    ) = content  # fmt: skip
+    update.result = OUTCOMES.index(outcome)
+    update.has_checksum = checksum is not None
+    update.theirs = 0 if checksum is None else checksum
+    update.has_ns = exchange_ns is not None
+    update.ns = 0 if exchange_ns is None else exchange_ns
+    unpack(bid, &update.bid)
+    unpack(ask, &update.ask)
+    if update.frame is None or update.symbol is None or update.index < 0:
+        raise ValueError("not the content of a BookUpdate")
+    return update
+
+
+@cython.final
+cdef class Books:
+    cdef dict by_symbol
+    cdef dict by_wire
+    cdef Table table
+    cdef Scan scan
+    cdef bint skip_unknown
+    cdef readonly str unknown
+    cdef readonly int last_code
+    cdef readonly Py_ssize_t last_consumed
+    cdef readonly long long verified
+    cdef readonly long long unproven
+    cdef readonly long long mismatched
+    cdef readonly long long crossed
+    cdef readonly long long backwards
+    cdef readonly long long ignored
+    cdef readonly long long normalised
+
+    def __cinit__(self):
+        memset(&self.scan, 0, sizeof(self.scan))
+        memset(&self.table, 0, sizeof(self.table))
+
+    def __init__(self, *, skip_unknown=True):
+        self.skip_unknown = skip_unknown
+        self.by_symbol = {}
+        self.by_wire = {}
+        self.remake_table()
+
+    def __dealloc__(self):
+        scan_free(&self.scan)
+        free(self.table.places)
+
+    cdef int remake_table(self) except -1:
+        cdef size_t size = 16
+        cdef size_t place
+        cdef Named* places
+        cdef BookState state
+        while size < 2 * <size_t>len(self.by_wire) + 2:
+            size *= 2
+        places = <Named*>malloc(size * sizeof(Named))
+        if places == NULL:
+            raise MemoryError
+        memset(places, 0, size * sizeof(Named))
+        for state in self.by_wire.values():
+            place = name_hash(PyBytes_AS_STRING(state.name), PyBytes_GET_SIZE(state.name)) & (size - 1)
+            while places[place].state != NULL:
+                place = (place + 1) & (size - 1)
+            places[place].name = PyBytes_AS_STRING(state.name)
+            places[place].size = PyBytes_GET_SIZE(state.name)
+            places[place].state = <void*>state
+        free(self.table.places)
+        self.table.places = places
+        self.table.mask = size - 1
+        return 0
+
+    def add(self, symbol, depth, *, wire_name=None):
+        cdef BookState state
+        if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= MAX_DEPTH:
+            raise UsageError(f"{reasons.DEPTH_LIMIT}, got {depth!r}")
+        wire_name = symbol if wire_name is None else wire_name
+        for name in (symbol, wire_name):
+            if not reasons.is_symbol(name):
+                raise UsageError(f"{reasons.SYMBOL_FORM}, got {name!r}")
+        if symbol in self.by_symbol or wire_name in self.by_wire:
+            raise UsageError(f"there is a book of {symbol!r} (on the wire {wire_name!r}) already")
+        state = BookState.__new__(BookState)
+        state.symbol = symbol
+        state.wire_name = wire_name
+        state.name = wire_name.encode()
+        state.depth = depth
+        state.price_precision = -1
+        state.qty_precision = -1
+        state.stamp = NO_STAMP
+        if not ladder_resize(&state.sides[BIDS], default_capacity(depth)):
+            raise MemoryError
+        if not ladder_resize(&state.sides[ASKS], default_capacity(depth)):
+            raise MemoryError
+        state.reset()
+        self.by_symbol[symbol] = state
+        self.by_wire[wire_name] = state
+        self.remake_table()
+        return state
+
+    def remove(self, symbol):
+        cdef BookState state = self.by_symbol.pop(symbol, None)
+        if state is None:
+            raise UsageError(f"there is no book of {symbol!r}")
+        del self.by_wire[state.wire_name]
+        self.remake_table()
+
+    def get(self, symbol):
+        return self.by_symbol.get(symbol)
+
+    def __contains__(self, symbol):
+        return symbol in self.by_symbol
+
+    def __len__(self):
+        return len(self.by_symbol)
+
+    def __iter__(self):
+        return iter(self.by_symbol)
+
+    def apply(self, frame, list out not None, stamp=NO_STAMP, long long n=0, long long seq=0):
+        if not isinstance(frame, bytes):
+            frame = bytes(memoryview(frame))
+        return self.apply_frame(<bytes>frame, out, stamp, n, seq)
+
+    def apply_many(self, frames, list out not None, stamp=NO_STAMP, long long n=0, long long seq=0):
+        self.last_code = IS_QUIET
+        self.last_consumed = 0
+        for frame in frames:
+            self.last_consumed += 1
+            if not isinstance(frame, bytes):
+                frame = bytes(memoryview(frame))
+            self.last_code = self.apply_frame(<bytes>frame, out, stamp, n, seq)
+            if self.last_code != IS_QUIET:
+                break
+            n += 1
+            seq += 1
+        return self.last_consumed
+
+    cdef int apply_frame(self, bytes frame, list out, object stamp, long long n, long long seq) except -2:
+        cdef Scan* s = &self.scan
+        cdef Py_ssize_t i
+        cdef const Element* element
+        cdef BookState state
+        cdef BookUpdate update
+        cdef int outcome, code = IS_QUIET
+        cdef bint normalised
+        scan_begin(s, PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+        if not scan_canonical(s, &self.table):
+            scan_begin(s, PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+            scan_frame(s, &self.table)
+            if not s.book and s.error != NO_MEMORY:
+                return IS_NOT_BOOK
+            if s.error:
+                raise scan_error(s)
+        for i in range(s.element_count):
+            element = &s.elements[i]
+            if element.state == NULL:
+                self.unknown = self.symbol_at(element.symbol)
+                if not self.skip_unknown:
+                    return IS_UNKNOWN
+            elif not (<BookState>element.state).make_room(element):
+                raise MemoryError
+        for i in range(s.element_count):
+            element = &s.elements[i]
+            if element.state == NULL:
+                self.ignored += 1
+                continue
+            state = <BookState>element.state
+            if not element.snapshot and state.state != SYNCED:
+                self.ignored += 1
+                continue
+            normalised = False
+            outcome = state.apply_element(s, element, &normalised)
+            state.stamp = stamp
+            state.n = n
+            state.seq = seq
+            if outcome == VERIFIED:
+                self.verified += 1
+                self.normalised += normalised
+            elif outcome == UNPROVEN:
+                self.unproven += 1
+            elif outcome == MISMATCHED:
+                self.mismatched += 1
+            elif outcome == CROSSED:
+                self.crossed += 1
+            else:
+                self.backwards += 1
+            if element.snapshot or outcome >= MISMATCHED:
+                code = IS_NOTABLE
+            update = BookUpdate.__new__(BookUpdate)
+            update.frame = frame
+            update.symbol = state.symbol
+            update.stamp = stamp
+            update.n = n
+            update.seq = seq
+            update.depth = state.depth
+            update.result = outcome
+            update.snapshot = element.snapshot
+            update.normalised = normalised
+            update.has_checksum = element.has_checksum
+            update.theirs = element.checksum
+            update.ours = state.computed
+            update.has_ns = element.has_ns
+            update.ns = element.ns
+            update.index = i
+            if state.sides[BIDS].count:
+                update.bid = ladder_text(&state.sides[BIDS], 0)[0]
+            if state.sides[ASKS].count:
+                update.ask = ladder_text(&state.sides[ASKS], 0)[0]
+            out.append(update)
+        scan_shrink(s)
+        return code
+
+    cdef str symbol_at(self, const char* p):
+        """The symbol whose opening quote is at `p`."""
+        cdef char name[MAX_SYMBOL]
+        return PyUnicode_DecodeUTF8(name, decode(p, skip_string(&self.scan, p), name, MAX_SYMBOL), NULL)

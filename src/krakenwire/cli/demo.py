@@ -1,0 +1,117 @@
+"""`krakenwire demo`: watch a client hold proven books."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from krakenwire.book import KERNEL
+from krakenwire.cli.demo_run import Demo, Outcome, Plan
+from krakenwire.cli.demo_table import watch
+from krakenwire.cli.exits import WRONG, reports_errors
+from krakenwire.cli.interrupt import Interrupt
+from krakenwire.cli.options import (
+    DepthOption,
+    JsonOption,
+    RateOption,
+    SeedOption,
+    SimulatedSymbolsOption,
+    listings_of,
+    rate_of,
+)
+from krakenwire.cli.output import print_json, print_line
+from krakenwire.errors import UsageError
+
+__all__ = ["demo"]
+
+DEFAULT_SECONDS = 20.0
+
+
+@reports_errors
+def demo(
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0, help="How long; 20 by default.", show_default=False)
+    ] = None,
+    messages: Annotated[
+        int | None,
+        typer.Option(
+            "--messages",
+            min=1,
+            help="How many messages instead: with one seed, the same on every run.",
+            show_default=False,
+        ),
+    ] = None,
+    symbols: SimulatedSymbolsOption = None,
+    depth: DepthOption = 100,
+    rate: RateOption = 5000.0,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Watch a client hold proven books over a real socket, against the built-in simulator.
+
+    At the end every book message must have been proven by its checksum, and every final book must equal the
+    simulator's own, level by level; otherwise the exit code is 1. Ctrl-C ends it early, with the report.
+
+    \b
+    krakenwire demo
+    krakenwire demo --seconds 5 --rate 0
+    krakenwire demo --symbols BTC/USD,ETH/USD --depth 1000
+    krakenwire demo --messages 3000 --seed 7 --json
+    """
+    if seconds is not None and messages is not None:
+        raise UsageError("--seconds and --messages exclude each other; give one of them")
+    plan = Plan(
+        listings=listings_of(symbols),
+        depth=depth,
+        rate=rate_of(rate),
+        seed=seed,
+        seconds=DEFAULT_SECONDS if seconds is None and messages is None else seconds,
+        messages=messages,
+    )
+    outcome = asyncio.run(_demo(plan))
+    if json:
+        print_json(
+            msgspec.to_builtins(outcome.report)
+            | {"books": outcome.books, "books_equal": outcome.books_equal, "seed": seed, "kernel": KERNEL}
+        )
+    else:
+        print_line(outcome_text(outcome, plan))
+    if not outcome.is_good:
+        raise typer.Exit(WRONG)
+
+
+async def _demo(plan: Plan) -> Outcome:
+    run = Demo(plan)
+    console = Console(stderr=True)
+    with Interrupt() as interrupt:
+        display = asyncio.create_task(watch(run, console)) if console.is_terminal else None
+        try:
+            return await run.run(interrupt)
+        finally:
+            if display is not None:
+                display.cancel()
+                with suppress(asyncio.CancelledError):
+                    await display
+
+
+def outcome_text(outcome: Outcome, plan: Plan) -> str:
+    """The report for a person."""
+    report = outcome.report
+    unproven = outcome.book_messages - report.verified
+    proof = "every one verified by its checksum" if not unproven else f"{unproven:,} NOT verified"
+    lines = [
+        f"{report.frames:,} frames in {report.seconds:.1f} s ({report.frames_per_second:,.0f} a second), "
+        f"{report.events:,} events; {KERNEL} kernel, seed {plan.seed}",
+        f"{outcome.book_messages:,} book messages: {proof}; {report.mismatched} mismatched, {report.resyncs} resyncs",
+        f"{outcome.books_equal} of {outcome.books} final books at depth {plan.depth} equal the simulator's own, "
+        f"level by level ({outcome.levels:,} levels)",
+        *(f"  DIFFERENT: {difference}" for difference in outcome.differences),
+        f"state  {report.state_digest}",
+        f"events {report.event_digest}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,202 @@
+"""The demo's work: a simulated market and a real client of it, over a real socket, held against each other at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from krakenwire.book import Book, BookUpdate
+from krakenwire.cli.interrupt import Interrupt
+from krakenwire.cli.tally import Tally
+from krakenwire.client import Client
+from krakenwire.clock import NS_PER_S, SystemClock
+from krakenwire.errors import BookUnsynced
+from krakenwire.events import Event, Level
+from krakenwire.net.endpoints import Endpoints
+from krakenwire.protocol.options import Options
+from krakenwire.protocol.report import EventLog, Report, make_report
+from krakenwire.sim.instruments import Listing
+from krakenwire.sim.market import Market
+from krakenwire.sim.server import SimulatorServer
+
+__all__ = ["Demo", "Difference", "Outcome", "Plan"]
+
+NEVER = 1e6
+# Nothing that depends on how fast this machine is may get into the events, or two runs would differ: no ping, no
+# second request, no wait between two requests.
+UNTIMED = Options(idle_ping=NEVER, ping_timeout=NEVER, keepalive=NEVER, ack_timeout=NEVER, message_burst=100)
+
+SETTLE_S = 10.0
+"""How long the client may take, once the market stands still, to have seen it all."""
+
+CHANNELS = ("book", "trade", "ticker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to do: for so many `seconds`, or so many `messages`; `rate` in messages a second, None unpaced."""
+
+    listings: tuple[Listing, ...]
+    depth: int
+    rate: float | None
+    seed: int
+    seconds: float | None
+    messages: int | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place, from the top, where the client's book is not the simulator's."""
+
+    symbol: str
+    side: str
+    rank: int
+    expected: tuple[str, str] | None
+    found: tuple[str, str] | None
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.symbol}: {self.side} level {self.rank}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        report: the figures of the client.
+        books: symbols of the market.
+        levels: levels of the simulator's final books, both sides together.
+        differences: one for each book that is not the simulator's.
+    """
+
+    report: Report
+    books: int
+    levels: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def book_messages(self) -> int:
+        """Messages of books that came."""
+        return self.report.by_type.get(BookUpdate.__name__, 0)
+
+    @property
+    def books_equal(self) -> int:
+        """Final books that equal the simulator's own, level by level."""
+        return self.books - len(self.differences)
+
+    @property
+    def is_good(self) -> bool:
+        """Every book message was proven, and every final book is the simulator's."""
+        return self.report.sound and self.report.verified == self.book_messages and not self.differences
+
+
+class Demo:
+    """One run, and what a display may show of it meanwhile.
+
+    Attributes:
+        tally: counts by symbol.
+        books: the client's live books by symbol.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.symbols = [listing.symbol for listing in plan.listings]
+        self.tally = Tally(self.symbols)
+        self.books: dict[str, Book] = {}
+        self._clock = SystemClock()
+        self._log = EventLog()
+        self._began_ns: int | None = None
+        self._arrived = asyncio.Event()
+
+    @property
+    def seconds(self) -> float:
+        """Since the market began to move."""
+        return 0.0 if self._began_ns is None else (self._clock.monotonic_ns() - self._began_ns) / NS_PER_S
+
+    async def run(self, interrupt: Interrupt) -> Outcome:
+        """Let the market move for as long as planned or until interrupted, then compare.
+
+        Cancellation: safe, both ends are closed.
+        """
+        plan = self.plan
+        market = Market(plan.listings, seed=plan.seed)
+        async with AsyncExitStack() as stack:
+            server = await stack.enter_async_context(
+                SimulatorServer(market, rate=plan.rate, seed=plan.seed, hold=True)
+            )
+            kraken = await stack.enter_async_context(
+                Client(Endpoints(public=server.url), options=UNTIMED, on_events=self._take)
+            )
+            # All events are seen as they come, by `_take`; this reader only keeps them coming.
+            await stack.enter_async_context(
+                kraken.stream(*CHANNELS, symbols=self.symbols, depth=plan.depth, policy="conflate", on_loss="yield")
+            )
+            for symbol in self.symbols:
+                self.books[symbol] = await stack.enter_async_context(kraken.book(symbol, plan.depth))
+            self._began_ns = self._clock.monotonic_ns()
+            await self._move(server, interrupt)
+            return await self._compare(server, kraken)
+
+    def _take(self, events: Sequence[Event]) -> None:
+        self._log.add(events)
+        self.tally.add(events)
+        self._arrived.set()
+
+    async def _move(self, server: SimulatorServer, interrupt: Interrupt) -> None:
+        """The market moves; then it stands still, and the client has seen all of it."""
+        messages = self.plan.messages
+        is_complete = False
+        async with interrupt.ends(self.plan.seconds):
+            server.release(messages)
+            await (asyncio.Event().wait() if messages is None else server.finished())
+            is_complete = True
+        server.release(0)
+        if is_complete:
+            await self._until(lambda: self.tally.messages == messages)
+        await self._until(lambda: all(self._difference(server, symbol) is None for symbol in self.symbols))
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        """Wait, not for ever, until what arrives makes `reached` true."""
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                while not reached():
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            return  # the comparison will tell what is missing
+
+    async def _compare(self, server: SimulatorServer, kraken: Client) -> Outcome:
+        report = make_report(kraken.core, self._log, self.seconds)
+        differences = (self._difference(server, symbol) for symbol in self.symbols)
+        return Outcome(
+            report=report,
+            books=len(self.symbols),
+            levels=sum(len(side) for symbol in self.symbols for side in server.truth(symbol, self.plan.depth)),
+            differences=tuple(difference for difference in differences if difference is not None),
+        )
+
+    def _difference(self, server: SimulatorServer, symbol: str) -> Difference | None:
+        book = self.books[symbol]
+        bids, asks = server.truth(symbol, self.plan.depth)
+        try:
+            found = (book.bids, book.asks)
+        except BookUnsynced:
+            found = ((), ())
+        for name, expected, levels in (("bids", bids, found[0]), ("asks", asks, found[1])):
+            texts = [_text(level) for level in levels]
+            if texts != expected:
+                rank = next((i for i, pair in enumerate(zip(texts, expected, strict=False)) if pair[0] != pair[1]), None)
+                at = min(len(texts), len(expected)) if rank is None else rank
+                return Difference(symbol, name, at + 1, _at(expected, at), _at(texts, at))
+        return None
+
+
+def _text(level: Level) -> tuple[str, str]:
+    return format(level.price, "f"), format(level.qty, "f")
+
+
+def _at(levels: list[tuple[str, str]], rank: int) -> tuple[str, str] | None:
+    return levels[rank] if rank < len(levels) else None

@@ -1,0 +1,170 @@
+"""An event as one line for a person, and as one object for a program."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import singledispatch
+from typing import Any
+
+from krakenwire.book import BookUpdate, format_timestamp
+from krakenwire.events import (
+    Asset,
+    BookInvalidated,
+    BookQuarantined,
+    BookResynced,
+    Connected,
+    Disconnected,
+    Event,
+    Gap,
+    Instrument,
+    Level,
+    Loss,
+    Message,
+    Ohlc,
+    Ticker,
+    Trade,
+    Undecodable,
+)
+
+__all__ = ["as_line", "as_object", "plain"]
+
+_BOOK_FIELDS = (
+    "symbol",
+    "type",
+    "outcome",
+    "depth",
+    "checksum",
+    "computed",
+    "normalised",
+    "exchange_ns",
+    "bids",
+    "asks",
+    "best_bid",
+    "best_ask",
+    "n",
+    "seq",
+)
+
+
+def plain(number: Decimal | None) -> str:
+    """All digits of a number, never with an exponent."""
+    return "-" if number is None else format(number, "f")
+
+
+def as_object(event: Event) -> dict[str, Any]:
+    """The event by its own field names; `event` is its class, and where it came from stands beside its fields.
+
+    A level is `[price, qty]`; a frame is its text.
+    """
+    names = _BOOK_FIELDS if isinstance(event, BookUpdate) else _own_fields(event)
+    found: dict[str, Any] = {"event": type(event).__name__, "channel": event.channel}
+    found |= {name: _value(getattr(event, name)) for name in names}
+    stamp = event.stamp
+    return found | {"connection": stamp.connection, "epoch": stamp.epoch, "received_ns": stamp.received_ns}
+
+
+def _own_fields(event: Any) -> list[str]:
+    return [name for name in event.__struct_fields__ if name != "stamp"]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return as_object(value) if isinstance(value, Message) else value
+
+
+def as_line(event: Event) -> str:
+    """One line: what it is, of which symbol, and what it says."""
+    kind = type(event).__name__
+    return f"{kind:<15} {getattr(event, 'symbol', None) or '-':<10} {_says(event)}"
+
+
+@singledispatch
+def _says(event: Any) -> str:
+    """Every other event: its fields as they are."""
+    fields = ((name, getattr(event, name)) for name in _own_fields(event) if name not in ("n", "seq", "symbol"))
+    return "  ".join(f"{name}={_value(value)}" for name, value in fields if value is not None)
+
+
+@_says.register
+def _(event: BookUpdate) -> str:
+    changed = f"{len(event.bids) + len(event.asks)} level(s)"
+    return f"{event.type} {event.outcome}  {changed}  bid {_level(event.best_bid)}  ask {_level(event.best_ask)}"
+
+
+@_says.register
+def _(event: Trade) -> str:
+    when = "" if event.exchange_ns is None else f"  {format_timestamp(event.exchange_ns)}"
+    return f"{event.side} {plain(event.qty)} @ {plain(event.price)}  {event.ord_type}{when}"
+
+
+@_says.register
+def _(event: Ticker) -> str:
+    bid, ask = Level(event.bid, event.bid_qty), Level(event.ask, event.ask_qty)
+    return f"bid {_level(bid)}  ask {_level(ask)}  last {plain(event.last)}  volume {plain(event.volume)}"
+
+
+@_says.register
+def _(event: Ohlc) -> str:
+    prices = "  ".join(f"{name} {plain(getattr(event, name))}" for name in ("open", "high", "low", "close"))
+    return f"{event.interval} min from {format_timestamp(event.interval_begin_ns)}  {prices}  trades {event.trades}"
+
+
+@_says.register
+def _(event: Instrument) -> str:
+    return (
+        f"{event.status}  price in steps of {plain(event.price_increment)}, quantity of {plain(event.qty_increment)}, "
+        f"at least {plain(event.qty_min)}"
+    )
+
+
+@_says.register
+def _(event: Asset) -> str:
+    return f"{event.id}  {event.status}  {event.precision} decimals"
+
+
+@_says.register
+def _(event: Loss) -> str:
+    return str(event)
+
+
+@_says.register
+def _(event: Gap) -> str:
+    count = "an unknown number" if event.count is None else event.count
+    between = "" if event.first is None else f" (trade_id {event.first} to {event.last})"
+    return f"{count} missing in {event.of}{between}: {event.reason}"
+
+
+@_says.register
+def _(event: Connected) -> str:
+    again = "" if event.downtime_ns is None else f" again after {event.downtime_ns / 1e9:.3f} s"
+    return f"connected{again} to {event.url}"
+
+
+@_says.register
+def _(event: Disconnected) -> str:
+    code = "" if event.code is None else f" (code {event.code})"
+    return f"{event.reason}{code}; {'for good' if event.terminal else 'it will be opened again'}"
+
+
+@_says.register
+def _(event: BookInvalidated) -> str:
+    if event.expected is None or event.computed is None or event.reason != "checksum":
+        return f"the book is not synced: {event.reason}"
+    return f"the checksum does not match: expected {event.expected}, computed {event.computed}"
+
+
+@_says.register
+def _(event: BookResynced) -> str:
+    return f"the book is proven again, after {event.took_ns / 1e9:.3f} s and {event.attempts} snapshot(s)"
+
+
+@_says.register
+def _(event: BookQuarantined) -> str:
+    return f"failed {event.attempts} times in a row; left alone for {event.retry_after_ns / 1e9:.0f} s"
+
+
+@_says.register
+def _(event: Undecodable) -> str:
+    where = "" if event.offset is None else f" at byte {event.offset}"
+    return f"{event.reason}{where}: {event.frame[:80].decode(errors='replace')}"

@@ -1,0 +1,81 @@
+"""What several commands ask for in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated
+
+import typer
+
+from krakenwire.client import Client
+from krakenwire.events import Event
+from krakenwire.net.endpoints import Endpoints
+from krakenwire.protocol.symbols import normalise
+from krakenwire.sim.instruments import Listing, default_listings, select
+
+__all__ = [
+    "DepthOption",
+    "JsonOption",
+    "RateOption",
+    "SeedOption",
+    "SimulatedSymbolsOption",
+    "UrlOption",
+    "listings_of",
+    "make_client",
+    "rate_of",
+    "split_symbols",
+]
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there; prices and quantities are text.")
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="WS_URL",
+        help="Where to connect to; otherwise what KRAKEN_WS_PUBLIC_URL says, otherwise Kraken.",
+        show_default=False,
+    ),
+]
+DepthOption = Annotated[int, typer.Option("--depth", metavar="N", help="Levels a side: 10, 25, 100, 500 or 1000.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Of the simulated market.")]
+RateOption = Annotated[
+    float, typer.Option("--rate", min=0, metavar="R", help="Messages a second; 0 is as fast as it goes.")
+]
+SimulatedSymbolsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--symbols",
+        metavar="SYMBOL,…",
+        help="Of the simulated market, separated by commas or given repeatedly; all of them by default.",
+        show_default=False,
+    ),
+]
+
+
+def make_client(
+    url: str | None, *, on_events: Callable[[Sequence[Event]], object] | None = None
+) -> Client:
+    """A client of `url`, or of whatever the environment says."""
+    return Client(Endpoints(public=url) if url else None, on_events=on_events)
+
+
+def split_symbols(values: Iterable[str] | None) -> list[str]:
+    """Symbols from `A/B,C/D` and from repeated options, each once, in the order given."""
+    return list(dict.fromkeys(part.strip() for value in values or () for part in value.split(",") if part.strip()))
+
+
+def listings_of(values: Iterable[str] | None) -> tuple[Listing, ...]:
+    """The simulated markets that `--symbols` names, or all.
+
+    Raises:
+        UnknownSymbol: the simulator does not trade one of them.
+    """
+    symbols = split_symbols(values)
+    return select(map(normalise, symbols)) if symbols else default_listings()
+
+
+def rate_of(rate: float) -> float | None:
+    """`--rate` as the simulator takes it."""
+    return rate or None

@@ -1,0 +1,111 @@
+"""`krakenwire stream`: events as they happen, one a line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import typer
+
+from krakenwire.cli.event_text import as_line, as_object
+from krakenwire.cli.exits import reports_errors
+from krakenwire.cli.interrupt import Interrupt
+from krakenwire.cli.options import DepthOption, JsonOption, UrlOption, make_client, split_symbols
+from krakenwire.cli.output import print_json, print_line
+from krakenwire.events import BookInvalidated, BookQuarantined, BookResynced, Connected, Disconnected, Event
+from krakenwire.hub import Reader
+
+__all__ = ["stream"]
+
+CHANNELS = ("book", "trade", "ticker", "ohlc", "instrument")
+_TOLD = (Disconnected, Connected, BookInvalidated, BookQuarantined, BookResynced)
+"""What goes to stderr meanwhile, since it explains what the stream shows or does not show."""
+
+
+@reports_errors
+def stream(
+    channels: Annotated[
+        list[str],
+        typer.Argument(metavar="CHANNEL…", help=", ".join(CHANNELS) + ".", autocompletion=lambda: list(CHANNELS)),
+    ],
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbol",
+            "-s",
+            metavar="SYMBOL",
+            help="As in BTC/USD; repeat it, or separate by commas; `all` is every instrument that trades.",
+            show_default=False,
+        ),
+    ] = None,
+    depth: DepthOption = 10,
+    interval: Annotated[int, typer.Option("--interval", metavar="MIN", help="Of ohlc: minutes of a candle.")] = 1,
+    count: Annotated[
+        int | None, typer.Option("--count", "-n", min=1, help="End after so many events.", show_default=False)
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0, help="End after so long.", show_default=False)
+    ] = None,
+    url: UrlOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print events as they happen, one a line, until Ctrl-C.
+
+    What is lost because this command is not fast enough, or on the way, stands in the stream as a Loss. Connects,
+    disconnects and books that are fetched again are told on stderr.
+
+    \b
+    krakenwire stream trade --symbol BTC/USD
+    krakenwire stream book ticker -s BTC/USD -s ETH/USD --depth 100
+    krakenwire stream trade --symbol all --json | jq -r '[.symbol, .price, .qty] | @tsv'
+    krakenwire stream ohlc -s ETH/EUR --interval 5 --seconds 60
+    """
+    wanted = split_symbols(symbols)
+    asyncio.run(_stream(channels, "all" if wanted == ["all"] else wanted, depth, interval, count, seconds, url, json))
+
+
+async def _stream(
+    channels: list[str],
+    symbols: list[str] | Literal["all"],
+    depth: int,
+    interval: int,
+    count: int | None,
+    seconds: float | None,
+    url: str | None,
+    json: bool,
+) -> None:
+    with Interrupt() as interrupt:
+        async with interrupt.ends(), make_client(url, on_events=_tell) as kraken:
+            reader = kraken.stream(
+                *channels,
+                symbols=symbols,
+                depth=depth,
+                interval=interval,
+                policy="drop_oldest",  # a book's messages are wanted one by one here, not the newest only
+                on_loss="yield",
+            )
+            async with reader:
+                async with interrupt.ends(seconds):
+                    await _print(reader, count, json)
+                statistics = reader.statistics()
+                lost = f", {statistics.dropped} dropped" if statistics.dropped else ""
+                typer.echo(f"{statistics.delivered} events{lost}", err=True)
+
+
+async def _print(reader: Reader[Event], count: int | None, json: bool) -> None:
+    printed = 0
+    async for event in reader:
+        if json:
+            print_json(as_object(event))
+        else:
+            print_line(as_line(event))
+        printed += 1
+        if printed == count:
+            return
+
+
+def _tell(events: Sequence[Event]) -> None:
+    for event in events:
+        if isinstance(event, _TOLD):
+            typer.echo(as_line(event), err=True)

@@ -1,0 +1,370 @@
+"""What a user holds: a client of the exchange, and the streams and books it gives."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from krakenwire.book import Book
+from krakenwire.clock import Clock, SystemClock
+from krakenwire.errors import ConnectionClosed, UsageError
+from krakenwire.events import LIFECYCLE, Event, Instrument, Message, SubscribeRejected
+from krakenwire.hub import Hub, Inbox, Interest, OnLoss, Policy, Reader
+from krakenwire.net.backoff import ConnectBudget
+from krakenwire.net.endpoints import Endpoints
+from krakenwire.net.pump import Pump
+from krakenwire.net.transport import Connector
+from krakenwire.net.websocket import WebSocketConnector
+from krakenwire.protocol.core import MAIN, Core, Placement
+from krakenwire.protocol.options import Options
+from krakenwire.protocol.subscriptions import Key
+from krakenwire.protocol.symbols import TRADABLE_STATUSES
+from krakenwire.streams import StreamRequest, Streams
+from krakenwire.subscribing import Subscriber, keys_of, rejection
+
+__all__ = ["BookHandle", "Client"]
+
+_INSTRUMENTS = Key("instrument")
+
+
+class Client(Streams):
+    """Kraken's public market data, over as many connections as it takes.
+
+    Use it as a context manager, or with `connect()` and `close()`; it belongs to the event loop it was connected on.
+    Streams (`trades`, `books`, `ticker`, `ohlc`, `instruments`, `stream`, `events`, `lifecycle`) are `Reader`s;
+    `book` gives one live, proven `Book`. Two readers of one stream share one subscription.
+
+    Args:
+        endpoints: where the exchange is; by default Kraken, or what the `KRAKEN_*` environment variables say.
+        ssl_context: for `wss` URLs; by default certificates and host names are verified.
+        proxy: `http://`, `https://` or `socks5://` URL to go through; never taken from the environment.
+        options: pacing, liveness and resync numbers.
+        connect_budget: connection attempts allowed; by default 120 in any 600 seconds (PROTOCOL 9.1).
+        subscribe_timeout: seconds a subscription may remain unanswered before its caller is told.
+        clock: the time; replaced in tests.
+        connector: opens connections; replaced in tests.
+        on_events: called on the event loop with each batch of events before any reader gets them; must be quick.
+            The list is reused: copy what is to be kept.
+
+    Raises:
+        UsageError: for an argument that cannot work.
+    """
+
+    def __init__(
+        self,
+        endpoints: Endpoints | None = None,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        options: Options | None = None,
+        connect_budget: ConnectBudget | None = None,
+        subscribe_timeout: float = 30.0,
+        clock: Clock | None = None,
+        connector: Connector | None = None,
+        on_events: Callable[[Sequence[Event]], object] | None = None,
+    ) -> None:
+        if subscribe_timeout <= 0:
+            raise UsageError(f"subscribe_timeout must be greater than 0 seconds, not {subscribe_timeout!r}")
+        self.endpoints = endpoints if endpoints is not None else Endpoints.from_environment(os.environ)
+        self.core = Core(options)
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._connector = connector or WebSocketConnector(clock=self._clock, ssl_context=ssl_context, proxy=proxy)
+        self._budget = connect_budget
+        self._timeout = subscribe_timeout
+        self._on_events = on_events
+        self._hub = Hub()
+        self._pump: Pump | None = None
+        self._subscriber: Subscriber | None = None
+        self._catalogued: asyncio.Event | None = None
+        self._followers: dict[int, Callable[[str], None]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._books: set[BookHandle] = set()
+        self._state: Literal["new", "open", "closed"] = "new"
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def connect(self) -> Self:
+        """Open the public connection and ask for the instruments; harmless if done before.
+
+        The first attempt decides: its failure is raised, so that a wrong URL or a dead network is seen at the start.
+        Once connected, the client reconnects for as long as it is open.
+
+        Raises:
+            ConnectFailed: it could not be opened; says why, and whether a retry can help.
+            ConnectionClosed: the client was closed before.
+
+        Cancellation: closes; the client cannot be used afterwards.
+        """
+        if self._state == "open":
+            return self
+        if self._state == "closed":
+            raise ConnectionClosed("this client was closed; make a new one")
+        self._state = "open"
+        pump = self._pump = Pump(
+            self.core,
+            url=lambda _connection: self.endpoints.public,
+            connector=self._connector,
+            clock=self._clock,
+            publish=self._publish,
+            failed=self._failed,
+            budget=self._budget,
+        )
+        self._subscriber = Subscriber(pump, self._hub, self._timeout)
+        self._catalogued = asyncio.Event()
+        self._hub.listen(Interest("instrument"), self._see_instrument)
+        self.core.start()
+        self.core.subscribe([_INSTRUMENTS], pump.now())
+        pump.flush()
+        try:
+            await pump.connected(MAIN)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Close every connection cleanly and end every reader; harmless if done before.
+
+        Cancellation: partial; sockets are dropped at once and the client is closed all the same.
+        """
+        if self._state == "closed":
+            return
+        self._state = "closed"
+        for task in self._tasks:
+            task.cancel()
+        try:
+            if self._pump is not None:
+                await self._pump.close()
+        finally:
+            error = ConnectionClosed("the client was closed")
+            if self._subscriber is not None:
+                self._subscriber.fail(error)
+            self._end_books(error)
+            self._hub.end(StopAsyncIteration())
+
+    async def __aenter__(self) -> Self:
+        return await self.connect()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {self._state} {self.endpoints.public}>"
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def now_ns(self) -> int:
+        """UTC by the source's clock, nanoseconds: real time here, the tape's in a replay."""
+        return self._clock.now_ns()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the source's clock. Cancellation: safe, no effect."""
+        await self._clock.sleep(seconds)
+
+    # --- streams and books ------------------------------------------------------------------------------------------
+
+    def book(self, symbol: str, depth: int = 10) -> BookHandle:
+        """One live book: `async with kraken.book("BTC/USD", depth=100) as book`."""
+        return BookHandle(self, symbol, depth)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def drop_connections(self) -> None:
+        """Cut every socket without a word, as a broken network would; the client recovers. For demonstrations."""
+        pump, _ = self._opened()
+        for session in self.core.sessions:
+            pump.drop(session.name)
+
+    def _read(self, request: StreamRequest) -> Reader[Any]:
+        self._keys(request, ())  # refuses now what can never be
+        inbox = Inbox(request.policy, request.capacity)
+        held: list[Key] = []
+
+        async def want(symbols: Iterable[str]) -> list[SubscribeRejected]:
+            keys = [key for key in dict.fromkeys(self._keys(request, symbols)) if key not in held]
+            refused = await self._opened()[1].subscribe(
+                keys, before_sent=lambda placement: self._hub.attach(inbox, [_interest(placement)])
+            )
+            held.extend(keys)
+            return refused
+
+        async def subscribe() -> None:
+            self._opened()
+            symbols = await self._resolve(request.symbols)
+            if "instrument" in request.channels:
+                for instrument in self.core.catalogue:
+                    inbox.put(instrument)
+            try:
+                refused = await want(symbols)
+            except BaseException:
+                self._hub.detach(inbox)
+                raise
+            if request.symbols == "all":
+                self._followers[id(inbox)] = lambda symbol: self._spawn(want([symbol]))
+            elif refused:
+                release()
+                raise rejection(refused[0])
+
+        def release() -> None:
+            self._hub.detach(inbox)
+            self._followers.pop(id(inbox), None)
+            keys, held[:] = held[:], []
+            if self._state == "open":
+                self._opened()[1].release(keys)
+
+        return Reader(inbox, on_loss=request.on_loss, subscribe=subscribe, release=release)
+
+    @staticmethod
+    def _keys(request: StreamRequest, symbols: Iterable[str]) -> list[Key]:
+        return keys_of(
+            request.channels,
+            symbols,
+            depth=request.depth,
+            interval=request.interval,
+            event_trigger=request.event_trigger,
+        )
+
+    def _observe(self, interest: Interest, policy: Policy, capacity: int, on_loss: OnLoss) -> Reader[Any]:
+        inbox = Inbox(policy, capacity)
+
+        async def subscribe() -> None:
+            self._hub.attach(inbox, [interest])
+
+        return Reader(inbox, on_loss=on_loss, subscribe=subscribe, release=lambda: self._hub.detach(inbox))
+
+    async def _resolve(self, symbols: tuple[str, ...] | Literal["all"]) -> tuple[str, ...]:
+        """Symbols as Kraken lists them; refused loudly where it does not."""
+        if symbols == ():
+            return ()
+        await self._wait_for_catalogue()
+        if symbols == "all":
+            return self.core.catalogue.symbols(tradable_only=True)
+        return tuple(dict.fromkeys(self.core.catalogue.resolve(symbol) for symbol in symbols))
+
+    async def _wait_for_catalogue(self) -> None:
+        assert self._catalogued is not None  # noqa: S101  # set by connect, which every caller has passed
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._catalogued.wait()
+        except TimeoutError:
+            raise ConnectionClosed(
+                f"the exchange did not send its instruments within {self._timeout:g} s, so no symbol can be checked"
+            ) from None
+
+    def _see_instrument(self, event: Message) -> None:
+        assert self._catalogued is not None  # noqa: S101  # set by connect, before anything is published
+        if not isinstance(event, Instrument):
+            return
+        first = not self._catalogued.is_set()
+        self._catalogued.set()
+        if first or event.status not in TRADABLE_STATUSES:
+            return
+        for follower in list(self._followers.values()):
+            follower(event.symbol)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _opened(self) -> tuple[Pump, Subscriber]:
+        if self._state == "closed":
+            raise ConnectionClosed("this client was closed; make a new one")
+        if self._pump is None or self._subscriber is None:
+            raise UsageError("connect first: `async with Client() as kraken:` or `await kraken.connect()`")
+        return self._pump, self._subscriber
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        if self._on_events is not None:
+            self._on_events(events)
+        self._hub.publish(events)
+
+    def _failed(self, connection: str, error: BaseException) -> None:
+        """`connection` will not be tried again: whoever waits on it is told."""
+        if self._subscriber is not None:
+            self._subscriber.fail(error)
+        if connection == MAIN:
+            self._end_books(error)
+            self._hub.end(error)
+
+    def _end_books(self, error: BaseException) -> None:
+        for handle in list(self._books):
+            handle.end(error)
+
+
+class BookHandle:
+    """One book for the time of an `async with`; made by `Client.book`."""
+
+    def __init__(self, client: Client, symbol: str, depth: int) -> None:
+        self._client = client
+        self._symbol = symbol
+        self._depth = depth
+        self._key: Key | None = None
+        self._book: Book | None = None
+
+    async def __aenter__(self) -> Book:
+        """Subscribe; the book is there at once, and synced a little later (`await book.synced()`).
+
+        Raises:
+            UnknownSymbol, SubscriptionRejected, SubscriptionTimeout: as for a reader.
+
+        Cancellation: safe, the subscription is released.
+        """
+        client = self._client
+        _, subscriber = client._opened()
+        keys_of(["book"], (), depth=self._depth)
+        (symbol,) = await client._resolve((self._symbol,))
+        (key,) = keys_of(["book"], [symbol], depth=self._depth)
+        book = Book(symbol, self._depth)
+
+        def attach(placement: Placement) -> None:
+            book.attach(placement.session.keeper.hold(placement.key))
+            client._hub.listen(_interest(placement), self._notify)
+            client._hub.listen(Interest(LIFECYCLE, symbol, placement.session.name), self._notify)
+
+        self._book = book
+        try:
+            refused = await subscriber.subscribe([key], before_sent=attach)
+        except BaseException:
+            client._hub.forget(self._notify)
+            raise
+        self._key = key
+        if refused:
+            self._release()
+            raise rejection(refused[0])
+        client._books.add(self)
+        return book
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def _notify(self, _event: Message) -> None:
+        if self._book is not None:
+            self._book.notify()
+
+    def end(self, error: BaseException) -> None:
+        """The book will not change any more: whoever waits on it is told."""
+        self._client._books.discard(self)
+        self._client._hub.forget(self._notify)
+        if self._book is not None:
+            self._book.release(error)
+
+    def _release(self) -> None:
+        client, key = self._client, self._key
+        self.end(ConnectionClosed(f"the book of {self._symbol} was released"))
+        if key is not None and client._state == "open":
+            client._opened()[1].release([key])
+
+
+def _interest(placement: Placement) -> Interest:
+    """The events of one subscription: its symbol, on its connection, of its interval."""
+    session, key = placement
+    return Interest(key.channel, key.symbol, session.name, key.interval)

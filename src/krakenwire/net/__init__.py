@@ -1,0 +1,1 @@
+"""The only place on the feed path that opens sockets: WebSocket transport, dialling, backoff, and the pump."""

@@ -1,0 +1,56 @@
+"""What of the protocol's behaviour can be chosen, with the reason for each default."""
+
+from __future__ import annotations
+
+import msgspec
+
+from krakenwire.errors import UsageError
+
+__all__ = ["Options"]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers that a user may tune; times are seconds.
+
+    Attributes:
+        symbols_per_message: symbols in one subscribe; hundreds are accepted (PROTOCOL 9.3).
+        messages_per_second: requests a second per connection; Kraken publishes no limit, the 16th to 20th rapid
+            subscribe was seen to fail (PROTOCOL 9.3).
+        message_burst: requests that may go out at once before that rate holds.
+        ack_timeout: how long an answer may take before the request is sent again.
+        ack_attempts: how often it is sent before the connection is given up and opened anew.
+        idle_ping: silence of the whole connection after which a ping asks whether it lives (PROTOCOL 12).
+        ping_timeout: further silence after which the connection is given up.
+        keepalive: a ping goes out at least this often, since an idle socket is closed after a minute (PROTOCOL 9.2).
+        resync_attempts: failures of one book in a row before it is quarantined.
+        resync_backoff: wait before the second attempt; it doubles from there on, with full jitter.
+        quarantine: how long a quarantined book is left alone; doubles each time, up to `quarantine_limit`.
+        stable: a book that stayed synced this long has no failures behind it any more.
+        seed: of the jitter, so that the same inputs give the same requests.
+    """
+
+    symbols_per_message: int = 100
+    messages_per_second: float = 4.0
+    message_burst: int = 4
+    ack_timeout: float = 10.0
+    ack_attempts: int = 3
+    idle_ping: float = 10.0
+    ping_timeout: float = 10.0
+    keepalive: float = 30.0
+    resync_attempts: int = 5
+    resync_backoff: float = 1.0
+    quarantine: float = 60.0
+    quarantine_limit: float = 900.0
+    stable: float = 30.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("symbols_per_message", "messages_per_second", "message_burst", "ack_timeout", "ack_attempts"):
+            self._require_positive(name)
+        for name in ("idle_ping", "ping_timeout", "keepalive", "resync_attempts", "quarantine", "stable"):
+            self._require_positive(name)
+
+    def _require_positive(self, name: str) -> None:
+        value = getattr(self, name)
+        if not value > 0:
+            raise UsageError(f"{name} must be greater than 0, not {value!r}")

@@ -1,0 +1,46 @@
+"""Pacing of what we send: a token bucket in integer nanoseconds, time given as an argument."""
+
+from __future__ import annotations
+
+__all__ = ["Pacer"]
+
+_NS = 1_000_000_000
+
+
+class Pacer:
+    """Allows `burst` messages at once and `rate` a second in the long run.
+
+    Args:
+        rate: messages a second.
+        burst: messages that may go out together after a pause.
+    """
+
+    __slots__ = ("_burst", "_credit_from", "_interval", "_normal_interval")
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._normal_interval = self._interval = round(_NS / rate)
+        self._burst = burst
+        self._credit_from: int | None = None
+        """The moment from which unused intervals count as credit (the bucket's virtual schedule)."""
+
+    def ready_at(self, now: int) -> int:
+        """The monotonic nanosecond from which the next message may go out; at most `now` if at once."""
+        if self._credit_from is None:
+            return now
+        return max(self._credit_from, now - self._burst * self._interval) + self._interval
+
+    def record(self, now: int) -> None:
+        """A message goes out."""
+        oldest = now - self._burst * self._interval
+        start = oldest if self._credit_from is None else max(self._credit_from, oldest)
+        self._credit_from = start + self._interval
+
+    def slow_down(self, now: int) -> None:
+        """The exchange said that we send too much: half the rate (down to an eighth), and no credit left."""
+        self._interval = min(self._interval * 2, self._normal_interval * 8)
+        self._credit_from = now
+
+    def reset(self) -> None:
+        """A new connection starts with a full bucket at the normal rate."""
+        self._interval = self._normal_interval
+        self._credit_from = None

@@ -1,0 +1,434 @@
+"""One connection's protocol state: frames in; events, frames to send and a deadline out. No clock, no socket."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from krakenwire.book import NOT_BOOK, QUIET, UNKNOWN
+from krakenwire.errors import FrameError
+from krakenwire.events import (
+    Connected,
+    Disconnected,
+    ExchangeError,
+    Gap,
+    Instrument,
+    Stamp,
+    Subscribed,
+    SubscribeRejected,
+    Trade,
+    Undecodable,
+    Unsubscribed,
+)
+from krakenwire.protocol import requests
+from krakenwire.protocol.answers import Ack
+from krakenwire.protocol.bookkeeper import BookKeeper
+from krakenwire.protocol.codec import decode
+from krakenwire.protocol.continuity import TradeContinuity
+from krakenwire.protocol.options import Options
+from krakenwire.protocol.outputs import Close, Outputs, Send
+from krakenwire.protocol.ratelimit import Pacer
+from krakenwire.protocol.refusals import Refusal, classify
+from krakenwire.protocol.state import ConnectionState, Move, next_state
+from krakenwire.protocol.subscriptions import Key, State, Subscription, SubscriptionTable
+from krakenwire.protocol.symbols import Catalogue, Change
+
+__all__ = ["Session"]
+
+_NS = 1_000_000_000
+_RETRY_LATER = 5 * _NS
+"""Wait after a refusal that asks for patience (PROTOCOL 9.1: after an outage no faster than every 5 s)."""
+
+
+class Session:
+    """The protocol state of one connection.
+
+    Args:
+        name: `public`, `public-2`, ….
+        options: see there.
+        out: where events and actions go.
+        catalogue: the instruments, shared by all sessions.
+        rng: source of jitter.
+        skip_unknown: count book frames of symbols that are not held, rather than have them looked at.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: Options,
+        out: Outputs,
+        catalogue: Catalogue,
+        rng: random.Random,
+        *,
+        skip_unknown: bool = True,
+    ) -> None:
+        self.name = name
+        self.state = ConnectionState.CLOSED
+        self.epoch = -1
+        """Count of re-establishments: 0 while the first connection lives."""
+        self.seq = 0
+        """Frames received in this epoch."""
+        self.keeper = BookKeeper(options, out, catalogue, rng, skip_unknown=skip_unknown)
+        self.books = self.keeper.books
+        self.table = SubscriptionTable(options.symbols_per_message)
+        self.trades = TradeContinuity()
+        self._options = options
+        self._out = out
+        self._catalogue = catalogue
+        self._pacer = Pacer(options.messages_per_second, options.message_burst)
+        self._next_req_id = 1
+        self._received_at = 0
+        self._sent_at = 0
+        self._pinged_at: int | None = None
+        self._disconnected_at: int | None = None
+        self._deadline: int | None = None
+        self._dirty = False
+        self._handlers: dict[type, Callable[[Any, Stamp, int], None]] = {
+            Ack: self._handle_ack,
+            Trade: self._handle_trade,
+            Instrument: self._handle_instrument,
+            ExchangeError: self._handle_exchange_error,
+        }
+
+    # --- inputs -----------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """A socket is being opened for this session."""
+        self.state = next_state(self.state, Move.OPEN)
+
+    def connected(self, url: str, stamp: Stamp, n: int) -> None:
+        """The socket is open; what is desired will be asked for, paced."""
+        self.state = next_state(self.state, Move.CONNECTED)
+        now = stamp.received_mono_ns
+        self.epoch += 1
+        self.seq = 0
+        self._received_at = self._sent_at = now
+        self._pinged_at = None
+        self._pacer.reset()
+        downtime = None if self._disconnected_at is None else now - self._disconnected_at
+        self._out.events.append(Connected(url=url, downtime_ns=downtime, stamp=stamp, n=n))
+        self._dirty = True
+
+    def disconnected(self, reason: str, code: int | None, terminal: bool, stamp: Stamp, n: int) -> None:
+        """The socket ended, or could not be opened; books are withheld until they are proven again."""
+        was_open = self.state in (ConnectionState.OPEN, ConnectionState.CLOSING) and self.epoch >= 0
+        self.state = next_state(self.state, Move.DISCONNECTED)
+        now = stamp.received_mono_ns
+        events = self._out.events
+        events.append(Disconnected(reason=reason, code=code, terminal=terminal, stamp=stamp, n=n, seq=self.seq))
+        if was_open and self._disconnected_at is None:
+            self._disconnected_at = now
+        for sub in self.table:
+            if sub.state is State.ACTIVE and sub.key.channel in ("ticker", "ohlc"):
+                events.append(
+                    Gap(
+                        of=sub.key.channel, symbol=sub.key.symbol, reason="disconnected", stamp=stamp, n=n, seq=self.seq
+                    )
+                )
+        for symbol in self.books:
+            self.keeper.withhold(symbol, "disconnected", stamp, n, self.seq)
+        for sub in self.table:
+            if not sub.desired:
+                self.keeper.release(sub.key)
+        self.table.disconnected()
+        self._deadline = None
+        self._dirty = False
+
+    def receive_frame(self, frame: bytes, stamp: Stamp, n: int) -> None:
+        """One frame, whole. A frame that cannot be understood becomes an event, never an exception."""
+        if self.state is not ConnectionState.OPEN:
+            return  # we are closing: what still comes belongs to nobody
+        self.seq += 1
+        self._received_at = stamp.received_mono_ns
+        events = self._out.events
+        start = len(events)
+        try:
+            code = self.books.apply(frame, events, stamp, n, self.seq)
+        except FrameError as error:
+            events.append(
+                Undecodable(reason=error.reason, offset=error.offset, frame=frame, stamp=stamp, n=n, seq=self.seq)
+            )
+            return
+        if code == QUIET:
+            return
+        if code == NOT_BOOK:
+            self._receive_message(frame, stamp, n)
+        elif code == UNKNOWN:
+            self._receive_unknown_book(frame, stamp, n)
+        else:
+            self._look_at_books(start, stamp)
+
+    def subscribe(self, key: Key) -> None:
+        """Desire a subscription."""
+        self.table.want(key)
+        self._dirty = True
+
+    def unsubscribe(self, key: Key) -> None:
+        """Desire it no longer."""
+        if self.table.unwant(key):
+            self.keeper.release(key)
+        self._dirty = True
+
+    def refetch(self, symbol: str, reason: str, stamp: Stamp, n: int) -> None:
+        """The book of `symbol` cannot be trusted for a reason of its own (`precision`): fetch it again."""
+        self.keeper.set_precision(symbol)
+        if self.keeper.withhold(symbol, reason, stamp, n, self.seq):
+            self._renew_book(symbol, stamp.received_mono_ns)
+
+    def close(self, reason: str, *, retire: bool) -> None:
+        """End the connection; it is opened anew unless it is to `retire`."""
+        if self.state in (ConnectionState.OPEN, ConnectionState.CONNECTING):
+            self.state = next_state(self.state, Move.CLOSE)
+        self._out.actions.append(Close(self.name, reason, retire))
+        self._deadline = None
+
+    def handle_deadline(self, now: int) -> None:
+        """Time has reached `next_deadline` (or not: an early call does nothing)."""
+        if self.state is not ConnectionState.OPEN or self._deadline is None or now < self._deadline:
+            return
+        self._dirty = True
+        self._give_up_unanswered(now)
+        if self.state is ConnectionState.OPEN:
+            self._watch_liveness(now)
+
+    def flush(self, now: int) -> None:
+        """Plan what to send, as far as the pacing allows; called by the core after each input."""
+        if not self._dirty or self.state is not ConnectionState.OPEN:
+            return
+        self._dirty = False
+        blocked_until: int | None = None
+        while (plan := self.table.due(now)) is not None:
+            ready_at = self._pacer.ready_at(now)
+            if ready_at > now:
+                blocked_until = ready_at
+                break
+            self._request(*plan, now)
+        moments = [self._liveness_deadline(), self.table.next_deadline(now), blocked_until]
+        self._deadline = min(moment for moment in moments if moment is not None)
+
+    def next_deadline(self) -> int | None:
+        """The monotonic nanosecond at which `handle_deadline` is due, None if time alone changes nothing."""
+        return self._deadline if self.state is ConnectionState.OPEN else None
+
+    # --- sending ----------------------------------------------------------------------------------------------------
+
+    def _request(self, method: str, subs: list[Subscription], now: int) -> None:
+        req_id = self._take_req_id()
+        key = subs[0].key
+        symbols = [sub.key.symbol for sub in subs if sub.key.symbol is not None]
+        if method == "subscribe":
+            for sub in subs:
+                self.keeper.hold(sub.key)
+            # After a reconnect the last 50 trades close the gap as far as they reach.
+            catch_up = key.channel == "trade" and any(self.trades.last(symbol) is not None for symbol in symbols)
+            text = requests.subscribe(
+                key.channel,
+                symbols or None,
+                req_id=req_id,
+                depth=key.depth,
+                interval=key.interval,
+                event_trigger=key.event_trigger,
+                snapshot=True if catch_up else None,
+            )
+        else:
+            text = requests.unsubscribe(
+                key.channel,
+                symbols or None,
+                req_id=req_id,
+                depth=key.depth,
+                interval=key.interval,
+                event_trigger=key.event_trigger,
+            )
+        self.table.sent(req_id, method, subs, now + round(self._options.ack_timeout * _NS))
+        self._send(text, now)
+
+    def _send(self, text: bytes, now: int) -> None:
+        self._pacer.record(now)
+        self._sent_at = now
+        self._out.actions.append(Send(self.name, text))
+
+    def _take_req_id(self) -> int:
+        req_id = self._next_req_id
+        self._next_req_id += 1
+        return req_id
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def _liveness_deadline(self) -> int:
+        options = self._options
+        if self._pinged_at is not None and self._pinged_at >= self._received_at:
+            return self._pinged_at + round(options.ping_timeout * _NS)
+        idle = self._received_at + round(options.idle_ping * _NS)
+        return min(idle, self._sent_at + round(options.keepalive * _NS))
+
+    def _watch_liveness(self, now: int) -> None:
+        if now < self._liveness_deadline():
+            return
+        if self._pinged_at is not None and self._pinged_at >= self._received_at:
+            silent = (now - self._received_at) / _NS
+            self.close(f"no frame for {silent:.0f} s, and no answer to a ping", retire=False)
+            return
+        self._pinged_at = now
+        self._send(requests.ping(self._take_req_id()), now)
+
+    def _give_up_unanswered(self, now: int) -> None:
+        for pending in self.table.expired(now):
+            for sub in pending.waiting.values():
+                if pending.method == "unsubscribe":
+                    self._left(sub)  # if Kraken still sends, its frames are for nobody and counted as ignored
+                    continue
+                self.table.again(sub, now)
+                if sub.attempts >= self._options.ack_attempts:
+                    what = " ".join(part for part in (sub.key.channel, sub.key.symbol) if part)
+                    self.close(f"{sub.attempts} requests for {what} were not answered", retire=False)
+                    return
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def _receive_message(self, frame: bytes, stamp: Stamp, n: int) -> None:
+        events = self._out.events
+        handlers = self._handlers
+        for item in decode(frame, stamp=stamp, n=n, seq=self.seq):
+            handler = handlers.get(type(item))
+            if handler is None:
+                events.append(item)
+            else:
+                handler(item, stamp, n)
+
+    def _handle_ack(self, ack: Ack, stamp: Stamp, n: int) -> None:
+        self._dirty = True
+        found = self.table.answered(ack.req_id, ack.symbol, all_of_it=not ack.success)
+        if found is None:
+            self._handle_stray_ack(ack, stamp, n)
+            return
+        method, subs = found
+        for sub in subs:
+            if method == "unsubscribe":
+                self._left(sub)
+                self._out.events.append(
+                    Unsubscribed(
+                        of=sub.key.channel,
+                        symbol=sub.key.symbol,
+                        depth=sub.key.depth,
+                        interval=sub.key.interval,
+                        stamp=stamp,
+                        n=n,
+                        seq=self.seq,
+                    )
+                )
+            elif ack.success:
+                self._subscribed(sub, ack, stamp, n)
+            else:
+                self._refused(sub, ack, stamp, n)
+
+    def _handle_stray_ack(self, ack: Ack, stamp: Stamp, n: int) -> None:
+        """An answer nobody waits for: late (its request was given up), or to no request of ours."""
+        if not ack.success:
+            self._out.events.append(
+                ExchangeError(error=ack.error or "no reason given", req_id=ack.req_id, stamp=stamp, n=n, seq=self.seq)
+            )
+            return
+        if ack.method == "subscribe" and ack.channel is not None:
+            sub = self.table.get(_key(ack.channel, ack))
+            if sub is not None and sub.state is State.WANTED and sub.attempts:
+                self._subscribed(sub, ack, stamp, n)
+
+    def _subscribed(self, sub: Subscription, ack: Ack, stamp: Stamp, n: int) -> None:
+        self.table.active(sub)
+        self._out.events.append(
+            Subscribed(
+                of=sub.key.channel,
+                symbol=sub.key.symbol,
+                depth=sub.key.depth,
+                interval=sub.key.interval,
+                warnings=ack.warnings,
+                stamp=stamp,
+                n=n,
+                seq=self.seq,
+            )
+        )
+
+    def _refused(self, sub: Subscription, ack: Ack, stamp: Stamp, n: int) -> None:
+        now = stamp.received_mono_ns
+        error = ack.error or "refused without a reason"
+        refusal = classify(error)
+        if refusal is Refusal.ALREADY:
+            self._subscribed(sub, ack, stamp, n)
+            if sub.key.channel == "book" and not self.keeper.is_synced(sub.key):
+                self.table.renew(sub.key, now)  # a repeated subscribe brings no snapshot (PROTOCOL 2.4)
+            return
+        if refusal is Refusal.FINAL:
+            self._reject(sub, error, ack.req_id, stamp, n)
+            return
+        if refusal is Refusal.RATE:
+            self._pacer.slow_down(now)
+        self._out.events.append(ExchangeError(error=error, req_id=ack.req_id, stamp=stamp, n=n, seq=self.seq))
+        self.table.again(sub, now + (0 if refusal is Refusal.RATE else _RETRY_LATER))
+
+    def _reject(self, sub: Subscription, error: str, req_id: int | None, stamp: Stamp, n: int) -> None:
+        self.table.remove(sub.key)
+        self.keeper.release(sub.key)
+        self._out.events.append(
+            SubscribeRejected(
+                of=sub.key.channel,
+                symbol=sub.key.symbol,
+                error=error,
+                req_id=req_id,
+                depth=sub.key.depth,
+                interval=sub.key.interval,
+                stamp=stamp,
+                n=n,
+                seq=self.seq,
+            )
+        )
+
+    def _left(self, sub: Subscription) -> None:
+        if self.table.left(sub):
+            return
+        self.keeper.release(sub.key)
+        if sub.key.channel == "trade" and sub.key.symbol is not None:
+            self.trades.forget(sub.key.symbol)
+
+    # --- books ------------------------------------------------------------------------------------------------------
+
+    def _receive_unknown_book(self, frame: bytes, stamp: Stamp, n: int) -> None:
+        """Only a passive session meets it: the books of a live one skip and count what was not asked for."""
+
+    def _look_at_books(self, start: int, stamp: Stamp) -> None:
+        for symbol, not_before in self.keeper.look_at(start, stamp):
+            self._renew_book(symbol, not_before)
+
+    def _renew_book(self, symbol: str, not_before: int) -> None:
+        state = self.books.get(symbol)
+        if state is not None:
+            self.table.renew(Key("book", symbol, state.depth), not_before)
+            self._dirty = True
+
+    # --- messages that mean something to the session ----------------------------------------------------------------
+
+    def _handle_trade(self, trade: Trade, _stamp: Stamp, _n: int) -> None:
+        if trade.source == "snapshot" and self.trades.last(trade.symbol) is None:
+            self.trades.check(trade)  # history nobody asked for: it only tells where the stream stands
+            return
+        passed, gap = self.trades.check(trade)
+        if gap is not None:
+            self._out.events.append(gap)
+        if passed:
+            self._out.events.append(trade)
+
+    def _handle_instrument(self, instrument: Instrument, _stamp: Stamp, _n: int) -> None:
+        self._out.events.append(instrument)
+        if self._catalogue.add(instrument) & Change.PRECISION:
+            self._out.changed_precision.append(instrument.symbol)
+
+    def _handle_exchange_error(self, error: ExchangeError, stamp: Stamp, _n: int) -> None:
+        self._out.events.append(error)
+        if classify(error.error) is Refusal.RATE:
+            self._pacer.slow_down(stamp.received_mono_ns)
+
+
+def _key(channel: str, ack: Ack) -> Key:
+    """The identity of what an answer acknowledges."""
+    option = {"book": ack.depth, "ohlc": ack.interval, "ticker": ack.event_trigger}.get(channel)
+    return Key(channel, ack.symbol, option)

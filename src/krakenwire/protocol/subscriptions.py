@@ -1,0 +1,242 @@
+"""Subscriptions of one connection: what is desired against what Kraken has acknowledged.
+
+Each subscription is in one of four states; `desired` and `renew` say where it should go, and `due` plans the
+requests that bring it there::
+
+    WANTED ──subscribe sent──► SUBSCRIBING ──acknowledged──► ACTIVE ──unsubscribe sent──► LEAVING
+      ▲  ▲                          │ refused for now, unanswered                            │ answered
+      │  └──────────────────────────┘                                                        │
+      └───────────── if still desired (a renewal, which is how a book is fetched again) ◄────┘ else removed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+__all__ = ["Key", "Pending", "State", "Subscription", "SubscriptionTable"]
+
+
+class Key(NamedTuple):
+    """The identity of a subscription on the wire (PROTOCOL 2.4).
+
+    Attributes:
+        channel: Kraken's channel.
+        symbol: v2 symbol, or None for a channel without one.
+        option: depth of a book, interval (minutes) of ohlc, event_trigger of a ticker, else None.
+    """
+
+    channel: str
+    symbol: str | None = None
+    option: int | str | None = None
+
+    @property
+    def depth(self) -> int | None:
+        """Depth, of a book."""
+        return self.option if self.channel == "book" and isinstance(self.option, int) else None
+
+    @property
+    def interval(self) -> int | None:
+        """Interval in minutes, of ohlc."""
+        return self.option if self.channel == "ohlc" and isinstance(self.option, int) else None
+
+    @property
+    def event_trigger(self) -> str | None:
+        """What makes a ticker update: `trades` or `bbo`."""
+        return self.option if self.channel == "ticker" and isinstance(self.option, str) else None
+
+
+class State(Enum):
+    """How far a subscription is."""
+
+    WANTED = "wanted"
+    SUBSCRIBING = "subscribing"
+    ACTIVE = "active"
+    LEAVING = "leaving"
+
+
+class Subscription:
+    """One subscription: its state, and where it should go."""
+
+    __slots__ = ("attempts", "desired", "key", "not_before", "renew", "state")
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.state = State.WANTED
+        self.desired = True
+        self.renew = False
+        """Unsubscribe and subscribe again as soon as `not_before` allows it."""
+        self.not_before = 0
+        self.attempts = 0
+        """Requests that went unanswered or were refused for now, in a row."""
+
+    def __repr__(self) -> str:
+        return f"<Subscription {self.key} {self.state.value}{'' if self.desired else ' unwanted'}>"
+
+
+class Pending:
+    """A request that was sent and not yet fully answered: one answer per symbol (PROTOCOL 2.4)."""
+
+    __slots__ = ("deadline", "method", "req_id", "waiting")
+
+    def __init__(self, req_id: int, method: str, waiting: Iterable[Subscription], deadline: int) -> None:
+        self.req_id = req_id
+        self.method = method
+        self.waiting = {sub.key.symbol: sub for sub in waiting}
+        self.deadline = deadline
+
+
+class SubscriptionTable:
+    """All subscriptions of one connection.
+
+    Args:
+        symbols_per_message: how many symbols one request may carry.
+    """
+
+    def __init__(self, symbols_per_message: int) -> None:
+        self._per_message = symbols_per_message
+        self._subs: dict[Key, Subscription] = {}
+        self._pending: dict[int, Pending] = {}
+
+    def __len__(self) -> int:
+        return len(self._subs)
+
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(self._subs.values())
+
+    def get(self, key: Key) -> Subscription | None:
+        """The subscription of that identity, or None."""
+        return self._subs.get(key)
+
+    def want(self, key: Key) -> Subscription:
+        """Desire a subscription; harmless if it is desired already."""
+        sub = self._subs.get(key)
+        if sub is None:
+            sub = self._subs[key] = Subscription(key)
+        elif not sub.desired:
+            sub.desired = True
+            sub.attempts = 0
+        return sub
+
+    def unwant(self, key: Key) -> bool:
+        """Desire it no longer. True if it is gone at once, since Kraken had never been asked for it."""
+        sub = self._subs.get(key)
+        if sub is None:
+            return True
+        sub.desired = False
+        sub.renew = False
+        if sub.state is State.WANTED:
+            del self._subs[key]
+            return True
+        return False
+
+    def remove(self, key: Key) -> None:
+        """Forget it: Kraken refused it for good."""
+        self._subs.pop(key, None)
+
+    def renew(self, key: Key, not_before: int) -> None:
+        """Ask for it anew, at `not_before` (monotonic ns) at the earliest."""
+        sub = self._subs.get(key)
+        if sub is not None and sub.desired:
+            sub.not_before = not_before
+            sub.renew = sub.state is not State.WANTED
+
+    def disconnected(self) -> None:
+        """Nothing is acknowledged any more; what is not desired is forgotten."""
+        self._pending.clear()
+        for sub in list(self._subs.values()):
+            if not sub.desired:
+                del self._subs[sub.key]
+                continue
+            sub.state = State.WANTED
+            sub.renew = False
+            sub.not_before = 0
+            sub.attempts = 0
+
+    def due(self, now: int) -> tuple[str, list[Subscription]] | None:
+        """The next request to send: method and the subscriptions it is for, alike in channel and option."""
+        leaving = [sub for sub in self._subs.values() if self._must_leave(sub, now)]
+        if leaving:
+            return "unsubscribe", self._alike(leaving)
+        wanted = [sub for sub in self._subs.values() if sub.state is State.WANTED and sub.not_before <= now]
+        if wanted:
+            return "subscribe", self._alike(wanted)
+        return None
+
+    def sent(self, req_id: int, method: str, subs: list[Subscription], deadline: int) -> None:
+        """A request planned by `due` went out; it should be answered by `deadline` (monotonic ns)."""
+        for sub in subs:
+            sub.state = State.SUBSCRIBING if method == "subscribe" else State.LEAVING
+            sub.renew = False
+        self._pending[req_id] = Pending(req_id, method, subs, deadline)
+
+    def answered(
+        self, req_id: int | None, symbol: str | None, *, all_of_it: bool
+    ) -> tuple[str, list[Subscription]] | None:
+        """Whose answer this is: the method asked and the subscriptions it settles; None if nobody waits for it.
+
+        Args:
+            req_id: as echoed.
+            symbol: as named by the answer, or None.
+            all_of_it: an answer without a symbol settles everything its request still waits for (a refusal of the
+                whole request names no symbol).
+        """
+        pending = self._pending.get(req_id) if req_id is not None else None
+        if pending is None:
+            return None
+        if symbol in pending.waiting:
+            subs = [pending.waiting.pop(symbol)]
+        elif symbol is None and all_of_it:
+            subs = list(pending.waiting.values())
+            pending.waiting.clear()
+        else:
+            return None
+        if not pending.waiting:
+            del self._pending[pending.req_id]
+        return pending.method, subs
+
+    def active(self, sub: Subscription) -> None:
+        """Kraken acknowledged it."""
+        sub.state = State.ACTIVE
+        sub.attempts = 0
+
+    def left(self, sub: Subscription) -> bool:
+        """It ended at Kraken; True if it is wanted again, False if it is forgotten."""
+        if sub.desired:
+            sub.state = State.WANTED
+            return True
+        self._subs.pop(sub.key, None)
+        return False
+
+    def again(self, sub: Subscription, not_before: int) -> None:
+        """It was refused for now: ask again at `not_before`, or forget it if it is desired no longer."""
+        sub.attempts += 1
+        sub.not_before = not_before
+        self.left(sub)
+
+    def expired(self, now: int) -> list[Pending]:
+        """Requests that were not (fully) answered in time; they are no longer waited for."""
+        late = [pending for pending in self._pending.values() if pending.deadline <= now]
+        for pending in late:
+            del self._pending[pending.req_id]
+        return late
+
+    def next_deadline(self, now: int) -> int | None:
+        """When something changes by time alone: an answer is late, or a waiting subscription may go out."""
+        moments = [pending.deadline for pending in self._pending.values()]
+        moments += [
+            sub.not_before
+            for sub in self._subs.values()
+            if (sub.state is State.WANTED or (sub.renew and sub.state is State.ACTIVE)) and sub.not_before > now
+        ]
+        return min(moments, default=None)
+
+    @staticmethod
+    def _must_leave(sub: Subscription, now: int) -> bool:
+        return sub.state is State.ACTIVE and (not sub.desired or (sub.renew and sub.not_before <= now))
+
+    def _alike(self, subs: list[Subscription]) -> list[Subscription]:
+        first = subs[0].key
+        alike = [sub for sub in subs if sub.key.channel == first.channel and sub.key.option == first.option]
+        return alike[: self._per_message]

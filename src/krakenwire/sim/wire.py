@@ -1,0 +1,66 @@
+"""The text of frames: padded numbers, timestamps, and a JSON frame wrapped for the socket."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+__all__ = ["format_number", "format_reference", "format_time", "format_time_ns", "wrap_text"]
+
+NS_PER_S = 1_000_000_000
+
+
+def format_number(units: int, precision: int) -> str:
+    """A number of ticks or lots as Kraken prints it: padded to `precision` decimals (PROTOCOL 0.1)."""
+    if units < 0:
+        return "-" + format_number(-units, precision)
+    if precision == 0:
+        return str(units)
+    digits = str(units)
+    if len(digits) <= precision:
+        digits = digits.zfill(precision + 1)
+    return f"{digits[:-precision]}.{digits[-precision:]}"
+
+
+def format_reference(number: Decimal) -> str:
+    """A number as the instrument channel prints it: shortest form, `1e-08` and `0.5` (PROTOCOL 3.9)."""
+    return repr(float(number))
+
+
+class _LastSecond:
+    """The text of the second last asked for: timestamps come in order, so it serves nearly all of them."""
+
+    def __init__(self) -> None:
+        self.seconds = -1
+        self.text = ""
+
+    def of(self, seconds: int) -> str:
+        if seconds != self.seconds:
+            self.text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}."
+            self.seconds = seconds
+        return self.text
+
+
+_last_second = _LastSecond()
+
+
+def format_time(exchange_ns: int) -> str:
+    """UTC nanoseconds as RFC 3339 with microseconds."""
+    seconds, ns = divmod(exchange_ns, NS_PER_S)
+    return f"{_last_second.of(seconds)}{ns // 1000:06d}Z"
+
+
+def format_time_ns(exchange_ns: int) -> str:
+    """UTC nanoseconds as RFC 3339 with nanoseconds (ohlc and level3)."""
+    seconds, ns = divmod(exchange_ns, NS_PER_S)
+    return f"{_last_second.of(seconds)}{ns:09d}Z"
+
+
+def wrap_text(frame: bytes) -> bytes:
+    """`frame` as one unmasked, unfragmented text message of RFC 6455, ready for any client's socket."""
+    size = len(frame)
+    if size < 126:
+        return bytes((0x81, size)) + frame
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + frame
+    return b"\x81\x7f" + size.to_bytes(8, "big") + frame

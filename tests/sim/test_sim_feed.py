@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from simclients import NaiveBook
+
+from krakenwire.sim.candles import INTERVALS, MINUTE_NS
+from krakenwire.sim.feed import Feed, Stream
+from krakenwire.sim.instruments import select
+from krakenwire.sim.ladder import DEPTHS
+from krakenwire.sim.market import Market
+from krakenwire.sim.wire import format_number, format_time, format_time_ns, wrap_text
+
+SYMBOLS = ("BTC/USD", "ETH/BTC", "SHIB/USD", "PEPE/USD", "MINA/GBP")
+
+
+def exact(frame: bytes) -> Any:
+    return json.loads(frame, parse_float=Decimal)
+
+
+def make(*streams: Stream, seed: int = 1) -> tuple[Market, Feed]:
+    market = Market(select(SYMBOLS), seed=seed)
+    feed = Feed(market)
+    for stream in streams:
+        feed.watch(stream)
+    return market, feed
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_naive_client_verifies_every_book_message_and_ends_equal_to_the_truth(depth: int) -> None:
+    market, feed = make(*(Stream("book", symbol, depth) for symbol in SYMBOLS), seed=depth)
+    books = {symbol: NaiveBook(depth) for symbol in SYMBOLS}
+    for symbol, book in books.items():
+        assert book.apply(feed.snapshot(Stream("book", symbol, depth)))
+    updates = 0
+    while updates < 2_200:
+        for stream, frame in feed.updates(market.step()):
+            assert stream.symbol is not None
+            assert books[stream.symbol].apply(frame), frame
+            updates += 1
+    for symbol, book in books.items():
+        assert (book.levels("bids"), book.levels("asks")) == market.truth(symbol, depth)
+
+
+def test_client_that_joins_late_holds_the_same_book() -> None:
+    stream = Stream("book", "BTC/USD", 10)
+    market, feed = make(stream)
+    early, late = NaiveBook(10), NaiveBook(10)
+    early.apply(feed.snapshot(stream))
+    market.move_only(["BTC/USD"])
+    for number in range(1_000):
+        if number == 500:
+            assert late.apply(feed.snapshot(stream))
+        for _, frame in feed.updates(market.step()):
+            assert early.apply(frame)
+            if number >= 500:
+                assert late.apply(frame)
+    assert late.sides == early.sides
+
+
+def test_level_pushed_out_is_not_deleted_and_one_that_comes_back_is_sent_again() -> None:
+    stream = Stream("book", "BTC/USD", 10)
+    market, feed = make(stream)
+    market.move_only(["BTC/USD"])
+    pushed_out = came_back = 0
+    for _ in range(2_000):
+        before = market.truth("BTC/USD", 10)
+        move = market.step()
+        frames = feed.updates(move)
+        after = market.truth("BTC/USD", 10)
+        if not frames:
+            assert before == after
+            continue
+        data = json.loads(frames[0][1], parse_float=str)["data"][0]
+        for name, old, new, changes in zip(("bids", "asks"), before, after, (move.bids, move.asks), strict=True):
+            sent = {level["price"]: level["qty"] for level in data[name]}
+            for price, qty in new:
+                if (price, qty) not in old:
+                    assert sent[price] == qty
+                    came_back += 1
+            gone = {price for price, _ in old} - {price for price, _ in new}
+            if gone and len(changes) == 1 and changes[0].lots:
+                assert not gone & sent.keys()
+                pushed_out += 1
+    assert pushed_out > 50
+    assert came_back > 50
+
+
+def test_change_below_the_depth_sends_nothing_there() -> None:
+    market, feed = make(Stream("book", "BTC/USD", 10), Stream("book", "BTC/USD", 1000))
+    market.move_only(["BTC/USD"])
+    sent: dict[object, int] = defaultdict(int)
+    for _ in range(1_000):
+        for stream, _ in feed.updates(market.step()):
+            sent[stream.variant] += 1
+    assert 0 < sent[10] < sent[1000] <= 1_000
+
+
+def test_book_frames_have_the_text_of_real_ones() -> None:
+    stream = Stream("book", "BTC/USD", 10)
+    market, feed = make(stream)
+    market.move_only(["BTC/USD"])
+    snapshot = feed.snapshot(stream).decode()
+    assert snapshot.startswith('{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":')
+    update = next(frame for _ in range(99) for _, frame in feed.updates(market.step())).decode()
+    data = exact(update.encode())["data"][0]
+    assert list(data) == ["symbol", "bids", "asks", "checksum", "timestamp"]
+    texts = {
+        name: ",".join(f'{{"price":{level["price"]:.1f},"qty":{level["qty"]:.8f}}}' for level in data[name])
+        for name in ("bids", "asks")
+    }
+    assert update == (
+        f'{{"channel":"book","type":"update","data":[{{"symbol":"BTC/USD","bids":[{texts["bids"]}],'
+        f'"asks":[{texts["asks"]}],"checksum":{data["checksum"]},"timestamp":"{data["timestamp"]}"}}]}}'
+    )
+    assert len(data["timestamp"]) == len("2026-07-19T17:54:39.768901Z")
+
+
+def test_corrupted_checksum_comes_once_and_at_the_next_update_only() -> None:
+    stream = Stream("book", "BTC/USD", 10)
+    market, feed = make(stream)
+    market.move_only(["BTC/USD"])
+    book = NaiveBook(10)
+    book.apply(feed.snapshot(stream))
+    feed.corrupt_next("BTC/USD")
+    verdicts: list[bool] = []
+    while len(verdicts) < 20:
+        verdicts += [book.apply(frame) for _, frame in feed.updates(market.step())]
+    assert verdicts == [False] + [True] * 19
+
+
+def test_trades_are_those_of_the_market_and_the_snapshot_is_the_last_fifty() -> None:
+    stream = Stream("trade", "ETH/BTC")
+    market, feed = make(stream)
+    market.move_only(["ETH/BTC"])
+    seen: list[int] = []
+    for _ in range(2_000):
+        move = market.step()
+        for _, frame in feed.updates(move):
+            data = exact(frame)["data"]
+            assert len(data) == len(move.trades)
+            assert list(data[0]) == ["symbol", "side", "price", "qty", "ord_type", "trade_id", "timestamp"]
+            seen += [trade["trade_id"] for trade in data]
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    snapshot = exact(feed.snapshot(stream))
+    assert snapshot["type"] == "snapshot"
+    assert [trade["trade_id"] for trade in snapshot["data"]] == seen[-50:]
+    assert {trade["side"] for trade in snapshot["data"]} == {"buy", "sell"}
+
+
+def test_ticker_by_trades_comes_with_each_trade_and_by_bbo_with_each_change_of_the_best() -> None:
+    by_trade, by_bbo = Stream("ticker", "BTC/USD", "trades"), Stream("ticker", "BTC/USD", "bbo")
+    market, feed = make(by_trade, by_bbo)
+    market.move_only(["BTC/USD"])
+    for _ in range(1_000):
+        before = market.truth("BTC/USD", 1)
+        move = market.step()
+        frames = dict(feed.updates(move))
+        assert (by_trade in frames) == bool(move.trades)
+        assert (by_bbo in frames) == (market.truth("BTC/USD", 1) != before)
+        for frame in frames.values():
+            message = json.loads(frame, parse_float=str)
+            (ticker,) = message["data"]
+            assert message["type"] == "update"
+            ((bid, ask),) = zip(*market.truth("BTC/USD", 1), strict=True)
+            assert (ticker["bid"], ticker["bid_qty"], ticker["ask"], ticker["ask_qty"]) == (*bid, *ask)
+            if move.trades:
+                assert ticker["last"] == format_number(move.trades[-1].tick, 1)
+            assert Decimal(ticker["low"]) <= Decimal(ticker["last"]) <= Decimal(ticker["high"])
+    fields = "symbol bid bid_qty ask ask_qty last volume vwap low high change change_pct timestamp"
+    assert list(exact(feed.snapshot(by_trade))["data"][0]) == fields.split()
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_candles_add_up_to_the_trades(interval: int) -> None:
+    stream = Stream("ohlc", "MINA/GBP", interval)
+    market, feed = make(stream)
+    market.move_only(["MINA/GBP"])
+    opening = exact(feed.snapshot(stream))
+    assert opening["type"] == "snapshot"
+    begins = [candle["interval_begin"] for candle in opening["data"]]
+    assert begins == sorted(set(begins))
+    candles = {candle["interval_begin"]: candle for candle in opening["data"]}
+    count = {begin: candle["trades"] for begin, candle in candles.items()}
+    volume = {begin: candle["volume"] for begin, candle in candles.items()}
+    for step in range(1, 600):
+        move = market.step(market.now_ns + step * 10**8)
+        frames = feed.updates(move)
+        assert bool(frames) == bool(move.trades)
+        for _, frame in frames:
+            (candle,) = exact(frame)["data"]
+            length = interval * MINUTE_NS
+            begin_ns = move.exchange_ns - move.exchange_ns % length
+            begin = format_time_ns(begin_ns)
+            assert candle["interval_begin"] == begin
+            assert candle["timestamp"] == format_time(begin_ns + length)
+            assert candle["interval"] == interval
+            count[begin] = count.get(begin, 0) + len(move.trades)
+            volume[begin] = volume.get(begin, Decimal(0)) + Decimal(sum(each.lots for each in move.trades)).scaleb(-8)
+            assert (candle["trades"], candle["volume"]) == (count[begin], volume[begin])
+            assert candle["low"] <= min(candle["open"], candle["close"], candle["vwap"])
+            assert candle["high"] >= max(candle["open"], candle["close"], candle["vwap"])
+            assert candle["close"] == Decimal(move.trades[-1].tick).scaleb(-4)
+            candles[begin] = candle
+    again = exact(feed.snapshot(stream))["data"]
+    assert again == [candles[candle["interval_begin"]] for candle in again]
+
+
+def test_ticker_forgets_what_is_older_than_a_day() -> None:
+    market, _ = make()
+    market.move_only(["BTC/USD"])
+    stats = market.stats("BTC/USD")
+    full = stats.day.lots
+    while not market.step(market.now_ns + 10**9).trades:
+        pass
+    assert abs(stats.day.lots - full) < full // 10
+    later = market.now_ns + 25 * 60 * MINUTE_NS
+    while not (move := market.step(later)).trades:
+        pass
+    assert stats.day.lots == sum(trade.lots for trade in move.trades)
+    assert stats.last_ns == move.exchange_ns
+
+
+def test_instrument_snapshot_has_every_field_and_numbers_in_their_short_form() -> None:
+    _, feed = make()
+    frame = feed.snapshot(Stream("instrument"))
+    assert b'"qty_increment":1e-08' in frame
+    assert b'"qty_min":5e-05' in frame
+    data = json.loads(frame)["data"]
+    assert [pair["symbol"] for pair in data["pairs"]] == list(SYMBOLS)
+    margined = "margin_initial position_limit_long position_limit_short"
+    fields = (
+        "symbol base quote status qty_precision qty_increment price_precision cost_precision marginable has_index "
+        f"cost_min {margined} tick_size price_increment qty_min"
+    )
+    assert list(data["pairs"][0]) == fields.split()
+    assert set(fields.split()) - set(data["pairs"][2]) == set(margined.split())
+    assert {asset["id"] for asset in data["assets"]} == {"BTC", "ETH", "USD", "GBP", "SHIB", "PEPE", "MINA"}
+    assert set(data["assets"][0]) == {
+        "id", "status", "precision", "precision_display", "borrowable", "collateral_value", "margin_rate"
+    }  # fmt: skip
+
+
+def test_stream_no_longer_watched_sends_nothing() -> None:
+    streams = [
+        Stream("book", "BTC/USD", 10),
+        Stream("trade", "BTC/USD"),
+        Stream("ticker", "BTC/USD", "bbo"),
+        Stream("ohlc", "BTC/USD", 5),
+    ]
+    market, feed = make(*streams)
+    market.move_only(["BTC/USD"])
+    assert {stream for _ in range(200) for stream, _ in feed.updates(market.step())} == set(streams)
+    for stream in streams:
+        feed.unwatch(stream)
+    assert [feed.updates(market.step()) for _ in range(200)] == [[]] * 200
+
+
+@pytest.mark.parametrize(
+    ("units", "precision", "text"),
+    [
+        (0, 8, "0.00000000"),
+        (5100, 8, "0.00005100"),
+        (645250, 1, "64525.0"),
+        (7, 0, "7"),
+        (-17, 5, "-0.00017"),
+        (10**21, 8, "10000000000000.00000000"),
+    ],
+)
+def test_numbers_are_padded_to_their_precision(units: int, precision: int, text: str) -> None:
+    assert format_number(units, precision) == text
+
+
+def test_times_are_rfc_3339() -> None:
+    assert format_time(1_767_225_600_123_456_789) == "2026-01-01T00:00:00.123456Z"
+    assert format_time_ns(1_767_225_600_000_000_001) == "2026-01-01T00:00:00.000000001Z"
+    assert format_time(1_767_225_599_999_999_999) == "2025-12-31T23:59:59.999999Z"
+
+
+@pytest.mark.parametrize(("size", "head"), [(0, 2), (125, 2), (126, 4), (65535, 4), (65536, 10)])
+def test_messages_are_wrapped_with_the_shortest_head(size: int, head: int) -> None:
+    message = wrap_text(bytes(size))
+    assert len(message) == head + size
+    assert message[0] == 0x81
+    if head > 2:
+        assert int.from_bytes(message[2:head], "big") == size
+    else:
+        assert message[1] == size

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simclients import NaiveBook
+
+from krakenwire.errors import UnknownSymbol, UsageError
+from krakenwire.sim.instruments import default_assets, default_listings, select
+from krakenwire.sim.ladder import DEPTHS, Ladder
+from krakenwire.sim.market import SIMULATED_START_NS, Market
+
+SOME = select(["BTC/USD", "SHIB/USD", "PEPE/USD", "MINA/GBP"])
+
+
+def test_default_listing_has_twelve_pairs_of_many_precisions() -> None:
+    instruments = [listing.instrument for listing in default_listings()]
+    assert len(instruments) == 12
+    assert {"BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD", "ADA/EUR", "DOGE/USD"} <= {each.symbol for each in instruments}
+    assert {(each.price_precision, each.qty_precision) for each in instruments} >= {
+        (1, 8),
+        (2, 8),
+        (8, 5),
+        (9, 5),
+        (4, 8),
+    }
+    assets = {asset.id for asset in default_assets()}
+    for each in instruments:
+        assert {each.base, each.quote} <= assets
+        assert each.price_increment == Decimal(1).scaleb(-each.price_precision)
+
+
+def test_select_keeps_listing_order_and_names_the_nearest_to_a_wrong_symbol() -> None:
+    assert [listing.symbol for listing in select(["MINA/GBP", "BTC/USD"])] == ["BTC/USD", "MINA/GBP"]
+    with pytest.raises(UnknownSymbol) as caught:
+        select(["BTC/USX"])
+    assert "BTC/USD" in caught.value.nearest
+
+
+@settings(max_examples=25)  # a market takes milliseconds to make
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 400))
+def test_books_are_sorted_never_crossed_never_empty(seed: int, steps: int) -> None:
+    market = Market(SOME, seed=seed)
+    for _ in range(steps):
+        book = market.book(market.step().symbol)
+        assert book.spread >= 1
+        for side in (book.bids, book.asks):
+            assert side.keys
+            assert side.tick_at(len(side) - 1) >= 1
+    for symbol in market.symbols:
+        bids, asks = market.truth(symbol, 1000)
+        prices = [Decimal(price) for price, _ in [*reversed(bids), *asks]]
+        assert all(low < high for low, high in pairwise(prices))
+        assert all(Decimal(qty) > 0 for _, qty in bids + asks)
+
+
+@settings(max_examples=25)  # a market takes milliseconds to make
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 200))
+def test_same_seed_gives_the_same_moves(seed: int, steps: int) -> None:
+    one, other = Market(SOME, seed=seed), Market(SOME, seed=seed)
+    assert [one.step() for _ in range(steps)] == [other.step() for _ in range(steps)]
+    assert all(one.truth(symbol, 1000) == other.truth(symbol, 1000) for symbol in one.symbols)
+
+
+def test_other_seed_gives_another_market() -> None:
+    assert Market(SOME, seed=1).truth("BTC/USD", 10) != Market(SOME, seed=2).truth("BTC/USD", 10)
+
+
+@given(seed=st.integers(0, 2**32))
+def test_thin_pair_stays_below_ten_levels_and_above_four(seed: int) -> None:
+    market = Market(select(["MINA/GBP"]), seed=seed)
+    book = market.book("MINA/GBP")
+    for _ in range(500):
+        market.step()
+        assert 5 <= len(book.bids) < 10
+        assert 5 <= len(book.asks) < 10
+
+
+def test_cheap_coin_has_quantities_that_times_ten_to_the_eighth_pass_64_bits() -> None:
+    bids, asks = Market(seed=0).truth("PEPE/USD", 100)
+    assert max(Decimal(qty) * 10**8 for _, qty in bids + asks) > 2**63
+
+
+def test_deep_pairs_serve_every_depth_for_long() -> None:
+    market = Market(select(["ETH/USD"]), seed=3)
+    for _ in range(30_000):
+        market.step()
+    bids, asks = market.truth("ETH/USD", 1000)
+    assert len(bids) == len(asks) == 1000
+    anchor = Decimal("3027.80")
+    assert abs(Decimal(bids[0][0]) - anchor) / anchor < Decimal("0.1")
+
+
+def test_price_moves_and_comes_back() -> None:
+    market = Market(select(["SOL/USD"]), seed=5)
+    bests = set()
+    for _ in range(5_000):
+        market.step()
+        bests.add(market.book("SOL/USD").asks.tick_at(0))
+    assert len(bests) > 20
+    assert all(abs(best - 17245) < 17245 * 0.1 for best in bests)
+
+
+def test_changes_lead_from_one_book_to_the_next() -> None:
+    market = Market(select(["SHIB/USD"]), seed=11)
+    book = market.book("SHIB/USD")
+    bids, asks = dict(book.bids.top(5000)), dict(book.asks.top(5000))
+    for _ in range(3_000):
+        move = market.step()
+        for side, changes in ((bids, move.bids), (asks, move.asks)):
+            for change in changes:
+                if change.lots:
+                    side[change.tick] = change.lots
+                else:
+                    del side[change.tick]
+        assert bids == dict(book.bids.top(5000))
+        assert asks == dict(book.asks.top(5000))
+
+
+def test_trade_ids_count_up_by_one_and_trades_are_at_prices_that_were_quoted() -> None:
+    market = Market(select(["BTC/USD", "MINA/GBP"]), seed=2)
+    last = {symbol: list(market.recent_trades(symbol))[-1].trade_id for symbol in market.symbols}
+    before = {symbol: market.truth(symbol, 1000) for symbol in market.symbols}
+    traded = 0
+    for _ in range(1_000):
+        move = market.step()
+        book = market.book(move.symbol)
+        for trade in move.trades:
+            last[move.symbol] += 1
+            assert trade.trade_id == last[move.symbol]
+            assert trade.exchange_ns == move.exchange_ns
+            touched = move.asks if trade.buys else move.bids
+            assert trade.tick in {change.tick for change in touched}
+            traded += 1
+        assert book.updated_ns == move.exchange_ns
+    assert traded > 50
+    assert before != {symbol: market.truth(symbol, 1000) for symbol in market.symbols}
+
+
+def test_simulated_time_starts_where_it_says_and_only_runs_forward() -> None:
+    market = Market(SOME, seed=1)
+    assert market.now_ns == SIMULATED_START_NS
+    times = [market.now_ns] + [market.step().exchange_ns for _ in range(1_000)]
+    assert all(before < after for before, after in pairwise(times))
+    assert 0.5e9 < times[-1] - times[0] < 2e9
+    assert all(each % 1000 == 0 for each in times)
+
+
+def test_given_time_is_taken_and_one_that_runs_backwards_is_not() -> None:
+    market = Market(SOME, seed=1)
+    later = SIMULATED_START_NS + 10**12
+    assert market.step(later).exchange_ns == later
+    assert market.step(later).exchange_ns == later + 1000
+    assert market.step(5).exchange_ns == later + 2000
+
+
+def test_only_the_chosen_symbols_move() -> None:
+    market = Market(SOME, seed=1)
+    still = market.truth("BTC/USD", 1000)
+    market.move_only({"MINA/GBP", "PEPE/USD"})
+    assert {market.step().symbol for _ in range(200)} == {"MINA/GBP", "PEPE/USD"}
+    assert market.truth("BTC/USD", 1000) == still
+    market.move_only(())
+    with pytest.raises(UsageError, match="move_only"):
+        market.step()
+
+
+@given(seed=st.integers(0, 2**32), depth=st.sampled_from(DEPTHS))
+def test_checksum_is_that_of_the_truth_at_any_depth(seed: int, depth: int) -> None:
+    market = Market(select(["PEPE/USD", "MINA/GBP"]), seed=seed)
+    for _ in range(50):
+        market.step()
+    for symbol in market.symbols:
+        naive = NaiveBook(depth)
+        for name, levels in zip(("bids", "asks"), market.truth(symbol, depth), strict=True):
+            naive.sides[name] = {Decimal(price): (price, qty) for price, qty in levels}
+        assert naive.checksum() == market.checksum(symbol)
+
+
+def test_market_of_nothing_and_a_price_without_room_are_refused() -> None:
+    with pytest.raises(UsageError, match="at least one"):
+        Market([])
+    (thin,) = select(["MINA/GBP"])
+    with pytest.raises(UsageError, match="294"):
+        Market([type(thin)(**{**{name: getattr(thin, name) for name in thin.__struct_fields__}, "levels": 400})])
+    with pytest.raises(UnknownSymbol):
+        Market([thin]).truth("BTC/USD", 10)
+
+
+@given(keys=st.lists(st.integers(1, 60), min_size=1, max_size=40), sign=st.sampled_from((-1, 1)))
+def test_ladder_reports_rank_and_what_moves_up(keys: list[int], sign: int) -> None:
+    ladder = Ladder(sign)
+    for key in keys:
+        change = ladder.set(sign * key, key)
+        assert ladder.keys[change.rank] == sign * key
+        assert (change.tick, change.lots, change.refill) == (key, key, ())
+    while len(ladder):
+        rank = len(ladder) // 2
+        tick = ladder.tick_at(rank)
+        change = ladder.remove(rank)
+        assert (change.rank, change.tick, change.lots) == (rank, tick, 0)
+        top = ladder.top(1000)
+        assert list(change.refill) == [top[depth - 1] if depth <= len(top) else None for depth in DEPTHS]
