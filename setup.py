@@ -32,7 +32,7 @@ setup(
             Extension(
                 "krakenwire.book.kernel",
                 [f"{BOOK}/kernel.pyx"],
-                depends=[f"{BOOK}/{name}.pxi" for name in ("crc", "ladder", "scan")],
+                depends=[f"{BOOK}/{name}" for name in ("crc.pxi", "crc_fold.h", "ladder.pxi", "scan.pxi")],
                 extra_compile_args=compile_args,
                 extra_link_args=link_args,
                 define_macros=macros,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +18,7 @@ class Listener:
     def __init__(self) -> None:
         self.frames: list[tuple[bytes, bool]] = []
         self.ends: list[Closed] = []
-        self.act = lambda: None
+        self.act: Callable[[], object] = lambda: None
 
     def receive_frame(self, frame: bytes, last_in_read: bool) -> None:
         self.frames.append((frame, last_in_read))

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from krakenwire.book import Book
-from krakenwire.clock import Clock, SystemClock
+from krakenwire.clock import Clock, SystemClock, timeout
 from krakenwire.errors import ConnectionClosed, UsageError
 from krakenwire.events import LIFECYCLE, Event, Instrument, Message, SubscribeRejected
 from krakenwire.hub import Hub, Inbox, Interest, OnLoss, Policy, Reader
@@ -250,7 +250,7 @@ class Client(Streams):
     async def _wait_for_catalogue(self) -> None:
         assert self._catalogued is not None  # noqa: S101  # set by connect, which every caller has passed
         try:
-            async with asyncio.timeout(self._timeout):
+            async with timeout(self._clock, self._timeout):
                 await self._catalogued.wait()
         except TimeoutError:
             raise ConnectionClosed(

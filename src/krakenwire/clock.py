@@ -10,10 +10,11 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "Timer"]
+__all__ = ["NS_PER_S", "Clock", "ManualClock", "SystemClock", "Timer", "timeout"]
 
 NS_PER_S = 1_000_000_000
 
@@ -140,3 +141,19 @@ class ManualClock:
     def _move_to(self, monotonic_ns: int) -> None:
         self._now_ns += monotonic_ns - self._monotonic_ns
         self._monotonic_ns = monotonic_ns
+
+
+@asynccontextmanager
+async def timeout(clock: Clock, seconds: float) -> AsyncIterator[None]:
+    """`asyncio.timeout`, measured on `clock`: what runs inside is cancelled after `seconds`.
+
+    Raises:
+        TimeoutError: at the end of the block, if that happened.
+    """
+    async with asyncio.timeout(None) as scope:
+        deadline = clock.monotonic_ns() + round(seconds * NS_PER_S)
+        timer = clock.call_at(deadline, lambda: scope.reschedule(0))
+        try:
+            yield
+        finally:
+            timer.cancel()

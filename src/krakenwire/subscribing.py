@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
+from krakenwire.clock import timeout
 from krakenwire.errors import SubscriptionRejected, SubscriptionTimeout
 from krakenwire.events import LIFECYCLE, Message, Subscribed, SubscribeRejected
 from krakenwire.hub import Hub, Interest
@@ -95,10 +96,10 @@ class Subscriber:
                 if sub is None or sub.state is not State.ACTIVE:
                     futures.append(self._wait_for(session.name, key))
             pump.flush()
-            async with asyncio.timeout(self._timeout):
+            async with timeout(pump.clock, self._timeout):
                 answers = await asyncio.gather(*futures)
         except TimeoutError:
-            late = sum(not future.done() for future in futures)
+            late = sum(future.cancelled() or not future.done() for future in futures)
             self.release(keys)
             raise SubscriptionTimeout(
                 f"Kraken did not answer {late} of {len(keys)} subscription(s) within {self._timeout:g} s; "

@@ -22,6 +22,7 @@ class Network:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, infos: list[Info]) -> None:
         self.infos = infos
         self.tried: list[str] = []
+        self.second_tried = asyncio.Event()
         self.sockets: list[socket.socket] = []
         self.answers: dict[str, asyncio.Future[None]] = {}
         loop = asyncio.get_running_loop()
@@ -35,6 +36,8 @@ class Network:
 
     async def _sock_connect(self, sock: socket.socket, address: tuple[str, int]) -> None:
         self.tried.append(address[0])
+        if len(self.tried) == 2:
+            self.second_tried.set()
         self.sockets.append(sock)
         await self.answers[address[0]]
 
@@ -85,8 +88,7 @@ async def test_a_silent_address_does_not_hold_up_the_next_and_is_closed(monkeypa
 async def test_a_late_winner_is_taken_and_a_second_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network(monkeypatch, [info("10.0.0.1", 1), info("10.0.0.2", 1)])
     task = asyncio.create_task(dial("name", 1))
-    while len(network.tried) < 2:
-        await asyncio.sleep(0.01)
+    await network.second_tried.wait()
     for answer in network.answers.values():
         answer.set_result(None)
     sock = await task
@@ -115,8 +117,7 @@ async def test_a_name_without_addresses_is_an_error(monkeypatch: pytest.MonkeyPa
 async def test_cancelled_while_connecting_closes_every_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network(monkeypatch, [info("10.0.0.1", 1), info("10.0.0.2", 1)])
     task = asyncio.create_task(dial("name", 1))
-    while len(network.tried) < 2:
-        await asyncio.sleep(0.01)
+    await network.second_tried.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ def feed(assembler: Assembler, parts: list[bytes]) -> list[bytes]:
 def test_any_fragmentation_gives_the_same_message(text: str, cuts: list[int]) -> None:
     message = text.encode()
     edges = [0, *sorted(min(cut, len(message)) for cut in cuts), len(message)]
-    parts = [message[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [message[a:b] for a, b in pairwise(edges)]
     assembler = Assembler(1000)
     for _ in range(2):
         assert feed(assembler, parts) == [message]

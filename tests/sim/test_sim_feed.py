@@ -6,13 +6,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from simclients import NaiveBook
+from hypothesis import given
+from hypothesis import strategies as st
+from helpers.simclients import NaiveBook
 
 from krakenwire.sim.candles import INTERVALS, MINUTE_NS
 from krakenwire.sim.feed import Feed, Stream
 from krakenwire.sim.instruments import select
 from krakenwire.sim.ladder import DEPTHS
-from krakenwire.sim.market import Market
+from krakenwire.sim.market import Market, Move
 from krakenwire.sim.wire import format_number, format_time, format_time_ns, wrap_text
 
 SYMBOLS = ("BTC/USD", "ETH/BTC", "SHIB/USD", "PEPE/USD", "MINA/GBP")
@@ -82,12 +84,41 @@ def test_level_pushed_out_is_not_deleted_and_one_that_comes_back_is_sent_again()
                 if (price, qty) not in old:
                     assert sent[price] == qty
                     came_back += 1
+            held = {price for price, _ in old + new}
+            if len(changes) == 1:
+                assert sent.keys() <= held
             gone = {price for price, _ in old} - {price for price, _ in new}
             if gone and len(changes) == 1 and changes[0].lots:
                 assert not gone & sent.keys()
                 pushed_out += 1
     assert pushed_out > 50
     assert came_back > 50
+
+
+@given(
+    messages=st.lists(st.lists(st.tuples(st.integers(0, 24), st.integers(1, 9)), min_size=1, max_size=12), max_size=15)
+)
+def test_any_changes_in_one_message_lead_to_the_same_ten_levels(messages: list[list[tuple[int, int]]]) -> None:
+    """Levels go out of range, change or vanish there, and come back, all within one message."""
+    stream = Stream("book", "MINA/GBP", 10)
+    market = Market(select(["MINA/GBP"]), seed=1)
+    feed = Feed(market)
+    feed.watch(stream)
+    naive = NaiveBook(10)
+    naive.apply(feed.snapshot(stream))
+    asks = market.book("MINA/GBP").asks
+    best = asks.keys[0]
+    for message in messages:
+        changes = []
+        for offset, lots in message:
+            key = best + offset
+            if key in asks.keys and lots > 3:
+                changes.append(asks.remove(asks.keys.index(key)))
+            else:
+                changes.append(asks.set(key, lots))
+        for _, frame in feed.updates(Move("MINA/GBP", market.now_ns, [], changes, [])):
+            assert naive.apply(frame), (message, frame)
+        assert naive.levels("asks") == market.truth("MINA/GBP", 10)[1]
 
 
 def test_change_below_the_depth_sends_nothing_there() -> None:
@@ -156,10 +187,15 @@ def test_ticker_by_trades_comes_with_each_trade_and_by_bbo_with_each_change_of_t
     by_trade, by_bbo = Stream("ticker", "BTC/USD", "trades"), Stream("ticker", "BTC/USD", "bbo")
     market, feed = make(by_trade, by_bbo)
     market.move_only(["BTC/USD"])
+    while not market.step().trades:
+        pass  # the first trade of a minute makes the ticker forget the oldest one
+    feed.watch(by_bbo)
+    volume = Decimal(exact(feed.snapshot(by_trade))["data"][0]["volume"])
     for _ in range(1_000):
         before = market.truth("BTC/USD", 1)
         move = market.step()
         frames = dict(feed.updates(move))
+        volume += Decimal(sum(trade.lots for trade in move.trades)).scaleb(-8)
         assert (by_trade in frames) == bool(move.trades)
         assert (by_bbo in frames) == (market.truth("BTC/USD", 1) != before)
         for frame in frames.values():
@@ -168,6 +204,7 @@ def test_ticker_by_trades_comes_with_each_trade_and_by_bbo_with_each_change_of_t
             assert message["type"] == "update"
             ((bid, ask),) = zip(*market.truth("BTC/USD", 1), strict=True)
             assert (ticker["bid"], ticker["bid_qty"], ticker["ask"], ticker["ask_qty"]) == (*bid, *ask)
+            assert Decimal(ticker["volume"]) == volume
             if move.trades:
                 assert ticker["last"] == format_number(move.trades[-1].tick, 1)
             assert Decimal(ticker["low"]) <= Decimal(ticker["last"]) <= Decimal(ticker["high"])

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simclients import NaiveBook
+from helpers.simclients import NaiveBook
 
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.instruments import default_assets, default_listings, select
@@ -191,16 +191,23 @@ def test_market_of_nothing_and_a_price_without_room_are_refused() -> None:
 
 
 @given(keys=st.lists(st.integers(1, 60), min_size=1, max_size=40), sign=st.sampled_from((-1, 1)))
-def test_ladder_reports_rank_and_what_moves_up(keys: list[int], sign: int) -> None:
+def test_ladder_reports_rank_and_what_crosses_the_edge_of_each_depth(keys: list[int], sign: int) -> None:
     ladder = Ladder(sign)
+    seen: set[int] = set()
     for key in keys:
         change = ladder.set(sign * key, key)
         assert ladder.keys[change.rank] == sign * key
-        assert (change.tick, change.lots, change.refill) == (key, key, ())
+        assert (change.tick, change.lots) == (key, key)
+        top = ladder.top(1000)
+        if key in seen:
+            assert change.crossed == ()
+        else:
+            assert list(change.crossed) == [top[depth] if depth < len(top) else None for depth in DEPTHS]
+        seen.add(key)
     while len(ladder):
         rank = len(ladder) // 2
         tick = ladder.tick_at(rank)
         change = ladder.remove(rank)
         assert (change.rank, change.tick, change.lots) == (rank, tick, 0)
         top = ladder.top(1000)
-        assert list(change.refill) == [top[depth - 1] if depth <= len(top) else None for depth in DEPTHS]
+        assert list(change.crossed) == [top[depth - 1] if depth <= len(top) else None for depth in DEPTHS]

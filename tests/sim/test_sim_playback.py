@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from simclients import NaiveBook, WsClient
+from helpers.simclients import NaiveBook, WsClient
 
 from krakenwire.errors import UsageError
 from krakenwire.sim.feed import Feed, Stream

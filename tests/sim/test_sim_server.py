@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from picows import WSMsgType
-from simclients import NaiveBook, RawClient, WsClient, mask
+from helpers.simclients import NaiveBook, RawClient, WsClient, mask
 
 from krakenwire.clock import ManualClock
 from krakenwire.errors import UnknownSymbol, UsageError
@@ -62,7 +62,7 @@ async def test_binds_to_loopback_and_names_itself_in_the_environment() -> None:
 
 async def test_other_path_is_not_found() -> None:
     async with SimulatorServer(market(), hold=True) as server:
-        with pytest.raises(AssertionError, match="404"):
+        with pytest.raises(ConnectionRefusedError, match="404"):
             await RawClient.connect(server.url.replace("/v2", "/v3"))
 
 
@@ -293,6 +293,9 @@ async def test_nothing_moves_while_nobody_listens() -> None:
         after = [server.truth(symbol, 1000) for symbol in SYMBOLS]
         assert [one == two for one, two in zip(before, after, strict=True)] == [True, False, True]
         await client.hang_up()
+        await server.drop_connections()
+        await clock.advance(1)
+        assert [server.truth(symbol, 1000) for symbol in SYMBOLS] == after
 
 
 async def test_slow_client_is_dropped_and_others_are_not(caplog: pytest.LogCaptureFixture) -> None:
@@ -323,9 +326,10 @@ async def test_market_without_a_rate_waits_for_its_only_client_instead_of_droppi
             pass
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a read transport too
         server.release(60_000)
+        finished = asyncio.ensure_future(server.finished())
         for _ in range(3_000):
             await asyncio.sleep(0)
-        assert not server._finished.is_set()
+        assert not finished.done()
         assert server.connections == 1
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]  # a read transport too
         updates = 0
@@ -334,6 +338,33 @@ async def test_market_without_a_rate_waits_for_its_only_client_instead_of_droppi
             updates += payload != b'{"channel":"heartbeat"}'
         assert server.slow_clients_dropped == 0
         await client.close()
+
+
+async def test_market_without_a_rate_waits_five_seconds_for_one_client_of_several() -> None:
+    clock = ManualClock()
+    async with SimulatorServer(market(), hold=True, clock=clock, max_buffer=600_000) as server:
+        good, deaf = await WsClient.connect(server.url), await RawClient.connect(server.url, limit=1024)
+        deaf.send({"method": "subscribe", "params": {"channel": "book", "symbol": SYMBOLS, "depth": 1000}})
+        while b'"MINA/GBP","bids"' not in (await deaf.frame())[1]:
+            pass
+        good.subscribe("book", *SYMBOLS)
+        await good.roundtrip()
+        server.release()
+        for _ in range(3_000):
+            await asyncio.sleep(0)
+        assert server.slow_clients_dropped == 0
+        stood_at = server.truth("BTC/USD", 1000)
+        await good.roundtrip()
+        await clock.advance(4)
+        assert server.truth("BTC/USD", 1000) == stood_at
+        async with asyncio.timeout(30):
+            while server.slow_clients_dropped == 0:
+                await clock.advance(1)
+                await good.roundtrip()
+        assert server.connections == 1
+        verify(good.frames, 10)
+        await good.hang_up()
+        await deaf.close()
 
 
 async def test_wrong_checksum_is_sent_once_where_it_is_asked_for() -> None:
@@ -389,6 +420,15 @@ async def test_closing_says_goodbye_even_to_a_client_that_does_not_read() -> Non
 def test_rate_that_is_none_is_refused(rate: float) -> None:
     with pytest.raises(UsageError, match="more than 0"):
         SimulatorServer(market(), rate=rate)
+
+
+def test_symbols_choose_from_the_default_listing() -> None:
+    assert SimulatorServer(symbols=["MINA/GBP", "BTC/USD"]).symbols == ("BTC/USD", "MINA/GBP")
+    assert len(SimulatorServer().symbols) == 12
+    with pytest.raises(UnknownSymbol):
+        SimulatorServer(symbols=["XBT/USD"])
+    with pytest.raises(UsageError, match="not both"):
+        SimulatorServer(market(), symbols=["BTC/USD"])
 
 
 # --- hostile clients -------------------------------------------------------------------------------------------------

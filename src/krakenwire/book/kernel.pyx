@@ -665,7 +665,7 @@ cdef class Books:
 
     def add(self, symbol, depth, *, wire_name=None):
         cdef BookState state
-        if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= MAX_DEPTH:
+        if type(depth) is not int or not 1 <= depth <= MAX_DEPTH:
             raise UsageError(f"{reasons.DEPTH_LIMIT}, got {depth!r}")
         wire_name = symbol if wire_name is None else wire_name
         for name in (symbol, wire_name):

@@ -112,7 +112,7 @@ class _Ladder:
         keys, entries, sign = self.keys, self.entries, self.sign
         for price, entry in levels:
             key = price * sign
-            if len(entry.text) == entry.price_len:
+            if len(entry[0]) == entry[1]:
                 if key not in entries:
                     continue
                 del entries[key]
@@ -137,7 +137,7 @@ class _Ladder:
         """What the checksum covers of this side: the top ten, best first."""
         if self.top is None:
             entries = self.entries
-            self.top = b"".join([entries[key].text for key in self.keys[: -reasons.TOP - 1 : -1]])
+            self.top = b"".join([entries[key][0] for key in self.keys[: -reasons.TOP - 1 : -1]])
         return self.top
 
     def text_at(self, price_precision: int, qty_precision: int) -> bytes:
@@ -352,8 +352,8 @@ _Content = tuple[
 class BookUpdate:
     """One message of one book, and how the book stood after it. Immutable; its levels are decoded when asked for.
 
-    Made by `Books.apply`. The outcome is `verified`; `unproven` if v1 sent no checksum; or why the book is unsynced since:
-    `checksum` (it does not match), `crossed` (best bid not below best ask), `timestamp` (earlier than the one before).
+    Made by `Books.apply`. The outcome is `verified`; `unproven` if v1 sent no checksum; or why the book is unsynced:
+    `checksum` (it does not match), `crossed` (best bid not below best ask), `timestamp` (earlier than the last one).
     Two are equal if frame, symbol, n, seq and outcome are.
     """
 
@@ -564,7 +564,7 @@ class Books:
         Raises:
             UsageError: the depth is out of range, the name cannot be one, or there is such a book already.
         """
-        if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= reasons.MAX_DEPTH:
+        if type(depth) is not int or not 1 <= depth <= reasons.MAX_DEPTH:
             raise UsageError(f"{reasons.DEPTH_LIMIT}, got {depth!r}")
         wire_name = symbol if wire_name is None else wire_name
         for name in (symbol, wire_name):

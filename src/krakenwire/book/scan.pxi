@@ -129,6 +129,11 @@ cdef inline bint is_digit(char c) noexcept nogil:
     return <uint8_t>(c - c"0") <= 9
 
 
+cdef inline char last(const char* p) noexcept nogil:
+    """The byte before `p`."""
+    return (p - 1)[0]
+
+
 # --- room -----------------------------------------------------------------------------------------------------------
 
 
@@ -421,7 +426,7 @@ cdef const char* skip_value(Scan* s, const char* p, int depth) noexcept nogil:
             if p != NULL:
                 p = skip_value(s, p, depth + 1)
             p = next_in(s, p, c"}", NEXT_MEMBER)
-            if p == NULL or p[-1] == c"}":
+            if p == NULL or last(p) == c"}":
                 return p
     if c == c"[":
         p = enter(s, p, depth)
@@ -429,7 +434,7 @@ cdef const char* skip_value(Scan* s, const char* p, int depth) noexcept nogil:
             return leave(p)
         while True:
             p = next_in(s, skip_value(s, p, depth + 1), c"]", NEXT_ELEMENT)
-            if p == NULL or p[-1] == c"]":
+            if p == NULL or last(p) == c"]":
                 return p
     if is_digit(c) or c == c"-":
         return skip_number(s, p, s.end)
@@ -443,7 +448,7 @@ cdef const char* skip_value(Scan* s, const char* p, int depth) noexcept nogil:
 
 
 # A container is walked in these steps: `enter`; `leave` at once if it is empty; then per item `to_value` (of an object),
-# what the value is, and `next_in`, whose result follows either the closing bracket or the space after a comma.
+# what the value is, and `next_in`, whose result stands behind either the closing bracket, which `last` tells, or the space after a comma.
 
 
 cdef const char* enter(Scan* s, const char* p, int depth) noexcept nogil:
@@ -471,7 +476,7 @@ cdef const char* to_value(Scan* s, const char* p, const char** key_end) noexcept
 
 
 cdef const char* next_in(Scan* s, const char* p, char closing, int error) noexcept nogil:
-    """From the end of a value to the next item, or behind the closing bracket: then that is at [-1]."""
+    """From the end of a value to the next item, or behind the closing bracket."""
     if p == NULL:
         return NULL
     p = skip_space(p)
@@ -791,7 +796,7 @@ cdef const char* read_level(Scan* s, const char* p) noexcept nogil:
             else:
                 p = skip_value(s, p, 0)
             p = next_in(s, p, c"}", NEXT_MEMBER)
-            if p == NULL or p[-1] == c"}":
+            if p == NULL or last(p) == c"}":
                 break
     p = require(s, require(s, p, at, seen, PRICE_KEY), at, seen, QTY_KEY)
     if p != NULL:
@@ -826,7 +831,7 @@ cdef const char* read_v1_level(Scan* s, const char* p, Element* element) noexcep
         if p == NULL:
             return NULL
         index += 1
-        if p[-1] == c"]":
+        if last(p) == c"]":
             break
     if index < 3:
         return fail(s, V1_LEVEL, at)
@@ -849,7 +854,7 @@ cdef const char* read_levels(Scan* s, const char* p, Element* element, int side,
         p = next_in(s, p, c"]", NEXT_ELEMENT)
         if p == NULL:
             return NULL
-        if p[-1] == c"]":
+        if last(p) == c"]":
             break
     element.count[side] = s.level_count - element.first[side]
     return p
@@ -920,7 +925,7 @@ cdef const char* read_element(Scan* s, const char* p, Table* table, bint snapsho
             else:
                 p = skip_value(s, p, 0)
             p = next_in(s, p, c"}", NEXT_MEMBER)
-            if p == NULL or p[-1] == c"}":
+            if p == NULL or last(p) == c"}":
                 break
     return require(s, require(s, p, at, seen, SYMBOL_KEY), at, seen, CHECKSUM_KEY)
 
@@ -958,7 +963,7 @@ cdef void scan_v2(Scan* s, const char* p, Table* table) noexcept nogil:
         p = next_in(s, p, c"}", NEXT_MEMBER)
         if p == NULL:
             return
-        if p[-1] == c"}":
+        if last(p) == c"}":
             break
     if skip_space(p) != s.end:
         fail(s, GARBAGE, skip_space(p))
@@ -990,7 +995,7 @@ cdef void scan_v2(Scan* s, const char* p, Table* table) noexcept nogil:
         return
     while True:
         p = next_in(s, read_element(s, p, table, snapshot), c"]", NEXT_ELEMENT)
-        if p == NULL or p[-1] == c"]":
+        if p == NULL or last(p) == c"]":
             return
 
 
@@ -1017,7 +1022,7 @@ cdef const char* read_payload(Scan* s, const char* p, Element* element, uint32_t
         else:
             p = skip_value(s, p, 0)
         p = next_in(s, p, c"}", NEXT_MEMBER)
-        if p == NULL or p[-1] == c"}":
+        if p == NULL or last(p) == c"}":
             return p
 
 
@@ -1048,7 +1053,7 @@ cdef void scan_v1(Scan* s, const char* p, Table* table) noexcept nogil:
         p = next_in(s, p, c"]", NEXT_ELEMENT)
         if p == NULL:
             return
-        if p[-1] == c"]":
+        if last(p) == c"]":
             break
     if skip_space(p) != s.end:
         fail(s, GARBAGE, skip_space(p))
@@ -1173,9 +1178,9 @@ cdef inline const char* quick_levels(
         level.key = <i128>price * <i128>power_of_ten[MAX_FRACTION - level.text.price_scale]
         s.level_count += 1
         p += 2
-        if p[-1] == c",":
+        if last(p) == c",":
             continue
-        if p[-1] != c"]":
+        if last(p) != c"]":
             return NULL
         count[0] = s.level_count - first[0]
         return p
@@ -1224,7 +1229,9 @@ cdef bint scan_canonical(Scan* s, Table* table) noexcept nogil:
     element.checksum = <uint32_t>checksum
     element.has_checksum = True
     if literal(&p, end, b',"timestamp":"', 14):
-        quote = p
+        if end - p < 20:
+            return False
+        quote = p + 20                                  # no time is shorter
         while quote < end and quote[0] != c'"':
             quote += 1
         if not read_timestamp(p, quote - p, &element.ns):

@@ -21,15 +21,10 @@ from krakenwire.errors import FrameError
 __all__ = ["Element", "Entry", "Frame", "Scanned", "scan", "scan_canonical"]
 
 
-class Entry(NamedTuple):
-    """One level as text, as the checksum wants it (PROTOCOL 6.1): no point, no leading zeros; an empty qty is zero."""
-
-    text: bytes
-    """Digits of the price, then digits of the quantity."""
-    price_len: int
-    price_scale: int
-    qty_scale: int
-
+Entry = tuple[bytes, int, int, int]
+"""One level as the checksum wants it (PROTOCOL 6.1), without points and leading zeros: the digits of the price, then
+those of the quantity; how many are the price's; how many of the price's, then of the quantity's, are behind the point.
+A quantity without digits is zero. (A plain tuple: naming the fields would cost the book a tenth of its speed.)"""
 
 Scanned = tuple[int, Entry]
 """A level of a message: its price times 10^18 (exact, and the same however the price was written), and its text."""
@@ -73,12 +68,10 @@ def _canonical_levels(text: bytes) -> list[Scanned]:
     for price, price_fraction, qty, qty_fraction in _PAIRS(text):
         digits = (price + price_fraction).lstrip(b"0")
         price_scale = len(price_fraction)
-        levels.append(
-            (
-                int(digits or b"0") * _POWERS[18 - price_scale],
-                Entry(digits + (qty + qty_fraction).lstrip(b"0"), len(digits), price_scale, len(qty_fraction)),
-            )
-        )
+        qty_digits = (qty + qty_fraction).lstrip(b"0")
+        # A price of zero has no digits: then int() raises ValueError.
+        key = int(digits) * _POWERS[18 - price_scale]
+        levels.append((key, (digits + qty_digits, len(digits), price_scale, len(qty_fraction))))
     return levels
 
 
@@ -91,23 +84,17 @@ def scan_canonical(frame: bytes) -> Element | None:
     expected = int(checksum)
     if expected > 0xFFFFFFFF:
         return None
-    exchange_ns = None
-    if timestamp is not None:
-        try:
-            exchange_ns = parse_timestamp(timestamp.decode())
-        except ValueError:
-            return None
-    element = Element(
-        symbol.decode(),
-        kind == b"snapshot",
-        _canonical_levels(bids) if bids else [],
-        _canonical_levels(asks) if asks else [],
-        expected,
-        exchange_ns,
-    )
-    if any(not key for key, _ in element.bids) or any(not key for key, _ in element.asks):
-        return None  # a price of zero
-    return element
+    try:
+        return Element(
+            symbol.decode(),
+            kind == b"snapshot",
+            _canonical_levels(bids) if bids else [],
+            _canonical_levels(asks) if asks else [],
+            expected,
+            None if timestamp is None else parse_timestamp(timestamp.decode()),
+        )
+    except ValueError:
+        return None
 
 
 # --- any JSON ---------------------------------------------------------------------------------------------------------
@@ -277,7 +264,7 @@ class _Scanner:
 
 
 class _Reader:
-    """Reads values of a frame that is known to be JSON: the position of one goes in, that after it and the value come out."""
+    """Reads values of a frame known to be JSON: given where one starts, methods return where it ends, and the value."""
 
     def __init__(self, scanner: _Scanner) -> None:
         self.scanner = scanner
@@ -556,7 +543,7 @@ def _scanned(price: tuple[bytes, int], qty: tuple[bytes, int]) -> Scanned:
     digits, price_scale = price
     qty_digits, qty_scale = qty
     key = int(digits) * _POWERS[reasons.MAX_FRACTION - price_scale]
-    return key, Entry(digits + qty_digits, len(digits), price_scale, qty_scale)
+    return key, (digits + qty_digits, len(digits), price_scale, qty_scale)
 
 
 def scan(frame: bytes) -> Frame | None:

@@ -15,16 +15,20 @@ _NS = 1_000_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
 _YEAR_10000 = 253_402_300_800
 _LAST_YEAR = 2261  # nanoseconds since the epoch fit 64 bits until April 2262
-_FORM = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,9}))?Z")
+_FORM = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])").fullmatch
 
 
-@lru_cache(maxsize=8)
-def _midnight(day: str) -> int:
-    """Nanoseconds since the epoch at 00:00 of `day`; ValueError if there is no such day, or none we can tell."""
-    year = int(day[:4])
+@lru_cache(maxsize=64)
+def _second(text: str) -> int:
+    """Nanoseconds since the epoch at a whole second; ValueError if there is none such, or none we can tell."""
+    form = _FORM(text)
+    if form is None:
+        raise ValueError(text)
+    year, month, day, hour, minute, second = map(int, form.groups())
     if not 1970 <= year <= _LAST_YEAR:
-        raise ValueError(day)
-    return (date(year, int(day[5:7]), int(day[8:10])).toordinal() - _EPOCH) * 86_400 * _NS
+        raise ValueError(text)
+    days = date(year, month, day).toordinal() - _EPOCH
+    return ((days * 24 + hour) * 3600 + minute * 60 + second) * _NS
 
 
 def parse_timestamp(text: str) -> int:
@@ -35,16 +39,16 @@ def parse_timestamp(text: str) -> int:
     Raises:
         ValueError: `text` is anything else.
     """
-    form = _FORM.fullmatch(text)
-    if form is None:
-        raise ValueError(not_a_timestamp(text))
-    day, hour, minute, second, fraction = form.groups()
+    fraction = text[20:-1]
     try:
-        midnight = _midnight(day)
-    except ValueError:
-        raise ValueError(not_a_timestamp(text)) from None
-    seconds = int(hour) * 3600 + int(minute) * 60 + int(second)
-    return midnight + seconds * _NS + (int(fraction.ljust(9, "0")) if fraction else 0)
+        if text[-1:] == "Z" and text.isascii():
+            if len(text) == 20:
+                return _second(text[:19])
+            if text[19] == "." and len(fraction) <= 9 and fraction.isdigit():
+                return _second(text[:19]) + int(fraction.ljust(9, "0"))
+    except (ValueError, IndexError):
+        pass
+    raise ValueError(not_a_timestamp(text))
 
 
 def format_timestamp(ns: int, digits: int = 6) -> str:

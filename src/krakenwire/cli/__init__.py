@@ -18,4 +18,6 @@ def main() -> None:
             raise
         sys.stderr.write("krakenwire needs the cli extra: pip install 'krakenwire[cli]'\n")
         sys.exit(2)
+    except KeyboardInterrupt:  # while everything is imported; from here on the commands see to it
+        sys.exit(1)
     app(prog_name="krakenwire")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from krakenwire._version import __version__
-from krakenwire.cli.book import book
-from krakenwire.cli.demo import demo
-from krakenwire.cli.doctor_command import doctor
+from krakenwire.cli import book, demo, doctor_command, replay, sim, stream
 from krakenwire.cli.exits import DEBUG_VARIABLE, is_debugging
 from krakenwire.cli.output import print_line
-from krakenwire.cli.replay import replay
-from krakenwire.cli.sim import sim
-from krakenwire.cli.stream import stream
 
 __all__ = ["app"]
 
@@ -52,5 +50,19 @@ def krakenwire(
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
 
-for command in (demo, stream, book, replay, sim, doctor):
-    app.command()(command)
+def _add(command: Callable[..., None], examples: Sequence[str]) -> None:
+    """Add `command`, its help from its docstring: a paragraph is wrapped as the terminal is wide."""
+    text = inspect.getdoc(command) or ""
+    app.command(
+        help="\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n")),
+        # An empty line between two makes each a line of its own.
+        epilog="\n\n".join(["Examples:", *map(escape, examples)]),
+    )(command)
+
+
+_add(demo.demo, demo.EXAMPLES)
+_add(stream.stream, stream.EXAMPLES)
+_add(book.book, book.EXAMPLES)
+_add(replay.replay, replay.EXAMPLES)
+_add(sim.sim, sim.EXAMPLES)
+_add(doctor_command.doctor, doctor_command.EXAMPLES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import functools
 from typing import Annotated
 
 import msgspec
@@ -27,13 +27,21 @@ from krakenwire.cli.options import (
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.errors import UsageError
 
-__all__ = ["demo"]
+__all__ = ["EXAMPLES", "conclude", "demo"]
+
+EXAMPLES = (
+    "krakenwire demo",
+    "krakenwire demo --seconds 5 --rate 0",
+    "krakenwire demo --symbols BTC/USD,ETH/USD --depth 1000",
+    "krakenwire demo --messages 3000 --seed 7 --json",
+)
 
 DEFAULT_SECONDS = 20.0
 
 
 @reports_errors
 def demo(
+    *,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=0, help="How long; 20 by default.", show_default=False)
     ] = None,
@@ -56,12 +64,6 @@ def demo(
 
     At the end every book message must have been proven by its checksum, and every final book must equal the
     simulator's own, level by level; otherwise the exit code is 1. Ctrl-C ends it early, with the report.
-
-    \b
-    krakenwire demo
-    krakenwire demo --seconds 5 --rate 0
-    krakenwire demo --symbols BTC/USD,ETH/USD --depth 1000
-    krakenwire demo --messages 3000 --seed 7 --json
     """
     if seconds is not None and messages is not None:
         raise UsageError("--seconds and --messages exclude each other; give one of them")
@@ -73,11 +75,19 @@ def demo(
         seconds=DEFAULT_SECONDS if seconds is None and messages is None else seconds,
         messages=messages,
     )
-    outcome = asyncio.run(_demo(plan))
+    conclude(asyncio.run(_demo(plan)), plan, json=json)
+
+
+def conclude(outcome: Outcome, plan: Plan, *, json: bool) -> None:
+    """Print the report.
+
+    Raises:
+        typer.Exit: with 1, if something was not as it must be.
+    """
     if json:
         print_json(
             msgspec.to_builtins(outcome.report)
-            | {"books": outcome.books, "books_equal": outcome.books_equal, "seed": seed, "kernel": KERNEL}
+            | {"books": outcome.books, "books_equal": outcome.books_equal, "seed": plan.seed, "kernel": KERNEL}
         )
     else:
         print_line(outcome_text(outcome, plan))
@@ -86,17 +96,10 @@ def demo(
 
 
 async def _demo(plan: Plan) -> Outcome:
-    run = Demo(plan)
     console = Console(stderr=True)
     with Interrupt() as interrupt:
-        display = asyncio.create_task(watch(run, console)) if console.is_terminal else None
-        try:
-            return await run.run(interrupt)
-        finally:
-            if display is not None:
-                display.cancel()
-                with suppress(asyncio.CancelledError):
-                    await display
+        display = functools.partial(watch, console=console) if console.is_terminal else None
+        return await Demo(plan).run(interrupt, display)
 
 
 def outcome_text(outcome: Outcome, plan: Plan) -> str:

@@ -1,19 +1,20 @@
-"""The demo's work: a simulated market and a real client of it, over a real socket, held against each other at the end."""
+"""The demo's work: a simulated market, a real client of it over a real socket, and the comparison of the two."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from krakenwire.book import Book, BookUpdate
+from krakenwire.cli.difference import Difference, first_difference
 from krakenwire.cli.interrupt import Interrupt
 from krakenwire.cli.tally import Tally
 from krakenwire.client import Client
 from krakenwire.clock import NS_PER_S, SystemClock
 from krakenwire.errors import BookUnsynced
-from krakenwire.events import Event, Level
+from krakenwire.events import Event
 from krakenwire.net.endpoints import Endpoints
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.report import EventLog, Report, make_report
@@ -21,15 +22,15 @@ from krakenwire.sim.instruments import Listing
 from krakenwire.sim.market import Market
 from krakenwire.sim.server import SimulatorServer
 
-__all__ = ["Demo", "Difference", "Outcome", "Plan"]
+__all__ = ["Demo", "Outcome", "Plan"]
 
 NEVER = 1e6
 # Nothing that depends on how fast this machine is may get into the events, or two runs would differ: no ping, no
 # second request, no wait between two requests.
 UNTIMED = Options(idle_ping=NEVER, ping_timeout=NEVER, keepalive=NEVER, ack_timeout=NEVER, message_burst=100)
 
-SETTLE_S = 10.0
-"""How long the client may take, once the market stands still, to have seen it all."""
+QUIET_S = 2.0
+"""Once the market stands still: silence after which nothing more will come."""
 
 CHANNELS = ("book", "trade", "ticker")
 
@@ -44,21 +45,6 @@ class Plan:
     seed: int
     seconds: float | None
     messages: int | None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first place, from the top, where the client's book is not the simulator's."""
-
-    symbol: str
-    side: str
-    rank: int
-    expected: tuple[str, str] | None
-    found: tuple[str, str] | None
-
-    def __str__(self) -> str:
-        """One line for a person."""
-        return f"{self.symbol}: {self.side} level {self.rank}: expected {self.expected}, found {self.found}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +85,7 @@ class Demo:
     Attributes:
         tally: counts by symbol.
         books: the client's live books by symbol.
+        server: the simulator, once it runs.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -106,6 +93,7 @@ class Demo:
         self.symbols = [listing.symbol for listing in plan.listings]
         self.tally = Tally(self.symbols)
         self.books: dict[str, Book] = {}
+        self.server: SimulatorServer | None = None
         self._clock = SystemClock()
         self._log = EventLog()
         self._began_ns: int | None = None
@@ -116,17 +104,20 @@ class Demo:
         """Since the market began to move."""
         return 0.0 if self._began_ns is None else (self._clock.monotonic_ns() - self._began_ns) / NS_PER_S
 
-    async def run(self, interrupt: Interrupt) -> Outcome:
+    async def run(self, interrupt: Interrupt, display: Callable[[Demo], Awaitable[None]] | None = None) -> Outcome:
         """Let the market move for as long as planned or until interrupted, then compare.
+
+        Args:
+            interrupt: ends it early.
+            display: shows the demo while it runs; cancelled at the end.
 
         Cancellation: safe, both ends are closed.
         """
         plan = self.plan
         market = Market(plan.listings, seed=plan.seed)
         async with AsyncExitStack() as stack:
-            server = await stack.enter_async_context(
-                SimulatorServer(market, rate=plan.rate, seed=plan.seed, hold=True)
-            )
+            server = await stack.enter_async_context(SimulatorServer(market, rate=plan.rate, seed=plan.seed, hold=True))
+            self.server = server
             kraken = await stack.enter_async_context(
                 Client(Endpoints(public=server.url), options=UNTIMED, on_events=self._take)
             )
@@ -137,13 +128,26 @@ class Demo:
             for symbol in self.symbols:
                 self.books[symbol] = await stack.enter_async_context(kraken.book(symbol, plan.depth))
             self._began_ns = self._clock.monotonic_ns()
-            await self._move(server, interrupt)
-            return await self._compare(server, kraken)
+            async with self._shown(display):
+                await self._move(server, interrupt)
+                return self._compare(server, kraken)
 
     def _take(self, events: Sequence[Event]) -> None:
         self._log.add(events)
         self.tally.add(events)
         self._arrived.set()
+
+    @asynccontextmanager
+    async def _shown(self, display: Callable[[Demo], Awaitable[None]] | None) -> AsyncIterator[None]:
+        """Run `display` beside the body, and end it while there is still something to show."""
+        task = None if display is None else asyncio.ensure_future(display(self))
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def _move(self, server: SimulatorServer, interrupt: Interrupt) -> None:
         """The market moves; then it stands still, and the client has seen all of it."""
@@ -159,16 +163,17 @@ class Demo:
         await self._until(lambda: all(self._difference(server, symbol) is None for symbol in self.symbols))
 
     async def _until(self, reached: Callable[[], bool]) -> None:
-        """Wait, not for ever, until what arrives makes `reached` true."""
-        try:
-            async with asyncio.timeout(SETTLE_S):
-                while not reached():
-                    self._arrived.clear()
+        """Wait until what arrives makes `reached` true, or nothing arrives any more."""
+        while not reached():
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(QUIET_S):
                     await self._arrived.wait()
-        except TimeoutError:
-            return  # the comparison will tell what is missing
+            except TimeoutError:
+                if not self._arrived.is_set():
+                    return  # the comparison will tell what is missing
 
-    async def _compare(self, server: SimulatorServer, kraken: Client) -> Outcome:
+    def _compare(self, server: SimulatorServer, kraken: Client) -> Outcome:
         report = make_report(kraken.core, self._log, self.seconds)
         differences = (self._difference(server, symbol) for symbol in self.symbols)
         return Outcome(
@@ -180,23 +185,8 @@ class Demo:
 
     def _difference(self, server: SimulatorServer, symbol: str) -> Difference | None:
         book = self.books[symbol]
-        bids, asks = server.truth(symbol, self.plan.depth)
         try:
-            found = (book.bids, book.asks)
+            bids, asks = book.bids, book.asks
         except BookUnsynced:
-            found = ((), ())
-        for name, expected, levels in (("bids", bids, found[0]), ("asks", asks, found[1])):
-            texts = [_text(level) for level in levels]
-            if texts != expected:
-                rank = next((i for i, pair in enumerate(zip(texts, expected, strict=False)) if pair[0] != pair[1]), None)
-                at = min(len(texts), len(expected)) if rank is None else rank
-                return Difference(symbol, name, at + 1, _at(expected, at), _at(texts, at))
-        return None
-
-
-def _text(level: Level) -> tuple[str, str]:
-    return format(level.price, "f"), format(level.qty, "f")
-
-
-def _at(levels: list[tuple[str, str]], rank: int) -> tuple[str, str] | None:
-    return levels[rank] if rank < len(levels) else None
+            bids = asks = ()
+        return first_difference(symbol, server.truth(symbol, self.plan.depth), (bids, asks))

@@ -14,7 +14,13 @@ from krakenwire.cli.options import JsonOption, UrlOption
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.net.endpoints import Endpoints
 
-__all__ = ["doctor"]
+__all__ = ["EXAMPLES", "doctor"]
+
+EXAMPLES = (
+    "krakenwire doctor",
+    "krakenwire doctor --url ws://127.0.0.1:8080/v2 --timeout 2",
+    "krakenwire doctor --json | jq -r .status",
+)
 
 REACHABILITY = ("websocket", "rest")
 
@@ -30,11 +36,6 @@ def doctor(
     """Examine this installation and its way to the exchange, and say what to do about what is wrong.
 
     Ends with 3 if only the exchange cannot be reached, with 1 if the installation itself is broken.
-
-    \b
-    krakenwire doctor
-    krakenwire doctor --url ws://127.0.0.1:8080/v2 --timeout 2
-    krakenwire doctor --json | jq -r .status
     """
     endpoints = Endpoints.from_environment(os.environ)
     report = asyncio.run(run(url or endpoints.public, timeout, rest_url=endpoints.rest))

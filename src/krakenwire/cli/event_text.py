@@ -26,7 +26,7 @@ from krakenwire.events import (
     Undecodable,
 )
 
-__all__ = ["as_line", "as_object", "plain"]
+__all__ = ["as_line", "as_object", "level_text", "plain"]
 
 _BOOK_FIELDS = (
     "symbol",
@@ -79,6 +79,11 @@ def as_line(event: Event) -> str:
     return f"{kind:<15} {getattr(event, 'symbol', None) or '-':<10} {_says(event)}"
 
 
+def level_text(level: Level | None) -> str:
+    """Price and quantity of a level."""
+    return "-" if level is None else f"{plain(level.price)} x {plain(level.qty)}"
+
+
 @singledispatch
 def _says(event: Any) -> str:
     """Every other event: its fields as they are."""
@@ -89,7 +94,9 @@ def _says(event: Any) -> str:
 @_says.register
 def _(event: BookUpdate) -> str:
     changed = f"{len(event.bids) + len(event.asks)} level(s)"
-    return f"{event.type} {event.outcome}  {changed}  bid {_level(event.best_bid)}  ask {_level(event.best_ask)}"
+    return (
+        f"{event.type} {event.outcome}  {changed}  bid {level_text(event.best_bid)}  ask {level_text(event.best_ask)}"
+    )
 
 
 @_says.register
@@ -101,7 +108,7 @@ def _(event: Trade) -> str:
 @_says.register
 def _(event: Ticker) -> str:
     bid, ask = Level(event.bid, event.bid_qty), Level(event.ask, event.ask_qty)
-    return f"bid {_level(bid)}  ask {_level(ask)}  last {plain(event.last)}  volume {plain(event.volume)}"
+    return f"bid {level_text(bid)}  ask {level_text(ask)}  last {plain(event.last)}  volume {plain(event.volume)}"
 
 
 @_says.register

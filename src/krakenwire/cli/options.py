@@ -54,9 +54,7 @@ SimulatedSymbolsOption = Annotated[
 ]
 
 
-def make_client(
-    url: str | None, *, on_events: Callable[[Sequence[Event]], object] | None = None
-) -> Client:
+def make_client(url: str | None, *, on_events: Callable[[Sequence[Event]], object] | None = None) -> Client:
     """A client of `url`, or of whatever the environment says."""
     return Client(Endpoints(public=url) if url else None, on_events=on_events)
 

@@ -18,11 +18,18 @@ from krakenwire.sim.market import Market
 from krakenwire.sim.playback import Recording
 from krakenwire.sim.server import SimulatorServer
 
-__all__ = ["sim"]
+__all__ = ["EXAMPLES", "sim"]
+
+EXAMPLES = (
+    "krakenwire sim",
+    "krakenwire sim --port 8080 --symbols BTC/USD,ETH/USD --rate 1000 --seed 7",
+    "krakenwire sim --playback frames.jsonl --rate 0",
+)
 
 
 @reports_errors
 def sim(
+    *,
     host: Annotated[str, typer.Option("--host", help="The address to bind.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 lets the system choose.")] = 0,
     symbols: SimulatedSymbolsOption = None,
@@ -40,16 +47,14 @@ def sim(
 
     It speaks the public WebSocket v2. What it prints points any krakenwire program at it; with --json the first line
     on stdout, printed when it is ready, is an object whose `env` maps the KRAKEN_* variables to this server.
-
-    \b
-    krakenwire sim
-    krakenwire sim --port 8080 --symbols BTC/USD,ETH/USD --rate 1000 --seed 7
-    krakenwire sim --playback frames.jsonl --rate 0
     """
-    asyncio.run(_sim(host, port, symbols, rate_of(rate), seed, playback, json))
+    asyncio.run(
+        _sim(host=host, port=port, symbols=symbols, rate=rate_of(rate), seed=seed, playback=playback, json=json)
+    )
 
 
 async def _sim(
+    *,
     host: str,
     port: int,
     symbols: list[str] | None,

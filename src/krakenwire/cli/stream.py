@@ -16,19 +16,27 @@ from krakenwire.cli.output import print_json, print_line
 from krakenwire.events import BookInvalidated, BookQuarantined, BookResynced, Connected, Disconnected, Event
 from krakenwire.hub import Reader
 
-__all__ = ["stream"]
+__all__ = ["EXAMPLES", "stream"]
+
+EXAMPLES = (
+    "krakenwire stream trade --symbol BTC/USD",
+    "krakenwire stream book ticker -s BTC/USD -s ETH/USD --depth 100",
+    "krakenwire stream trade --symbol all --json | jq -r '[.symbol, .price, .qty] | @tsv'",
+    "krakenwire stream ohlc -s ETH/EUR --interval 5 --seconds 60",
+)
 
 CHANNELS = ("book", "trade", "ticker", "ohlc", "instrument")
 _TOLD = (Disconnected, Connected, BookInvalidated, BookQuarantined, BookResynced)
-"""What goes to stderr meanwhile, since it explains what the stream shows or does not show."""
+"""They explain what the stream shows or does not show."""
 
 
 @reports_errors
 def stream(
     channels: Annotated[
         list[str],
-        typer.Argument(metavar="CHANNEL…", help=", ".join(CHANNELS) + ".", autocompletion=lambda: list(CHANNELS)),
+        typer.Argument(metavar="CHANNEL", help=", ".join(CHANNELS) + ".", autocompletion=lambda: list(CHANNELS)),
     ],
+    *,
     symbols: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,20 +62,26 @@ def stream(
 
     What is lost because this command is not fast enough, or on the way, stands in the stream as a Loss. Connects,
     disconnects and books that are fetched again are told on stderr.
-
-    \b
-    krakenwire stream trade --symbol BTC/USD
-    krakenwire stream book ticker -s BTC/USD -s ETH/USD --depth 100
-    krakenwire stream trade --symbol all --json | jq -r '[.symbol, .price, .qty] | @tsv'
-    krakenwire stream ohlc -s ETH/EUR --interval 5 --seconds 60
     """
     wanted = split_symbols(symbols)
-    asyncio.run(_stream(channels, "all" if wanted == ["all"] else wanted, depth, interval, count, seconds, url, json))
+    asyncio.run(
+        _stream(
+            channels,
+            "all" if wanted == ["all"] else wanted,
+            depth=depth,
+            interval=interval,
+            count=count,
+            seconds=seconds,
+            url=url,
+            json=json,
+        )
+    )
 
 
 async def _stream(
     channels: list[str],
     symbols: list[str] | Literal["all"],
+    *,
     depth: int,
     interval: int,
     count: int | None,
@@ -75,22 +89,26 @@ async def _stream(
     url: str | None,
     json: bool,
 ) -> None:
+    notes = _Notes()
+    client = make_client(url, on_events=notes.tell)
+    # Made before the client is connected: what cannot be asked for is refused at once.
+    reader = client.stream(
+        *channels,
+        symbols=symbols,
+        depth=depth,
+        interval=interval,
+        policy="drop_oldest",  # a book's messages are wanted one by one here, not the newest only
+        on_loss="yield",
+    )
     with Interrupt() as interrupt:
-        async with interrupt.ends(), make_client(url, on_events=_tell) as kraken:
-            reader = kraken.stream(
-                *channels,
-                symbols=symbols,
-                depth=depth,
-                interval=interval,
-                policy="drop_oldest",  # a book's messages are wanted one by one here, not the newest only
-                on_loss="yield",
-            )
-            async with reader:
-                async with interrupt.ends(seconds):
-                    await _print(reader, count, json)
-                statistics = reader.statistics()
-                lost = f", {statistics.dropped} dropped" if statistics.dropped else ""
-                typer.echo(f"{statistics.delivered} events{lost}", err=True)
+        async with interrupt.ends(), client, reader:
+            notes.are_wanted = True
+            async with interrupt.ends(seconds):
+                await _print(reader, count, json)
+            notes.are_wanted = False
+    statistics = reader.statistics()
+    lost = f", {statistics.dropped} dropped" if statistics.dropped else ""
+    typer.echo(f"{statistics.delivered} events{lost}", err=True)
 
 
 async def _print(reader: Reader[Event], count: int | None, json: bool) -> None:
@@ -105,7 +123,15 @@ async def _print(reader: Reader[Event], count: int | None, json: bool) -> None:
             return
 
 
-def _tell(events: Sequence[Event]) -> None:
-    for event in events:
-        if isinstance(event, _TOLD):
-            typer.echo(as_line(event), err=True)
+class _Notes:
+    """What happens to the connection while events are printed, told on stderr."""
+
+    def __init__(self) -> None:
+        self.are_wanted = False
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Tell what is worth telling."""
+        if self.are_wanted:
+            for event in events:
+                if isinstance(event, _TOLD):
+                    typer.echo(as_line(event), err=True)

@@ -73,9 +73,10 @@ class Hub:
             by_symbol = self._routes.get(event.channel)
             if by_symbol is not None:
                 symbol = getattr(event, "symbol", None)
+                interval = getattr(event, "interval", None)
                 if symbol is not None:
-                    self._hand_over(event, by_symbol.get(symbol, ()))
-                self._hand_over(event, by_symbol.get(None, ()))
+                    self._hand_over(event, by_symbol.get(symbol, ()), interval)
+                self._hand_over(event, by_symbol.get(None, ()), interval)
             if isinstance(event, BookInvalidated | Gap | SubscribeRejected):
                 self._tell_loss(event)
 
@@ -85,11 +86,12 @@ class Hub:
             inbox.end(error)
 
     @staticmethod
-    def _hand_over(event: Event, routes: tuple[_Route, ...]) -> None:
-        for connection, interval, target in routes:
+    def _hand_over(event: Event, routes: tuple[_Route, ...], interval: int | None) -> None:
+        """Give `event`, which is about candles of `interval` (None: about any), to the routes that want it."""
+        for connection, wanted, target in routes:
             if connection is not None and connection != event.stamp.connection:
                 continue
-            if interval is not None and interval != getattr(event, "interval", interval):
+            if wanted is not None and interval is not None and wanted != interval:
                 continue
             target(event)
 
@@ -114,5 +116,6 @@ class Hub:
             n=event.n,
             seq=event.seq,
         )
+        interval = event.interval if isinstance(event, SubscribeRejected) else None
         for symbol in (event.symbol, None) if event.symbol is not None else (None,):
-            self._hand_over(loss, by_symbol.get(symbol, ()))
+            self._hand_over(loss, by_symbol.get(symbol, ()), interval)

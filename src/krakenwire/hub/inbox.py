@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from krakenwire.errors import ReaderOverrun, UsageError
-from krakenwire.events import Event, Loss
+from krakenwire.events import Asset, Event, Loss
 
 __all__ = ["DEFAULT_CAPACITY", "Inbox", "Interest", "OnLoss", "Policy", "ReaderStatistics"]
 
@@ -118,7 +118,7 @@ class Inbox:
         elif self._newest:
             event = self._newest.pop(next(iter(self._newest)))
         elif self._over is not None:
-            raise self._over
+            raise self._over.with_traceback(None)  # raised each time it is asked for: the trace must not grow
         else:
             return None
         self._delivered += 1
@@ -130,12 +130,12 @@ class Inbox:
         """Wait until `take` has something to say. Cancellation: safe, nothing is taken.
 
         Raises:
-            RuntimeError: if another task waits already; a reader has one consumer.
+            UsageError: if another task waits already; a reader has one consumer.
         """
         if len(self) or self._over is not None:
             return
         if self._waiter is not None:
-            raise RuntimeError("two tasks read one reader; give each its own")
+            raise UsageError("two tasks read one reader; give each its own")
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
@@ -171,14 +171,18 @@ class Inbox:
         )
 
     def _conflate(self, event: Any) -> None:
-        key = (
-            (event.of or "", event.symbol, -1)  # a loss never hides the news that follow it
-            if isinstance(event, Loss)
-            else (event.channel, getattr(event, "symbol", None), getattr(event, "interval", None))
-        )
-        if key in self._newest:
+        key: tuple[str, str | None, int | None]
+        if isinstance(event, Loss):
+            key = (event.of or "", event.symbol, -1)  # a loss never hides the news that follow it
+        elif isinstance(event, Asset):
+            key = (event.channel, event.id, -1)
+        else:
+            key = (event.channel, getattr(event, "symbol", None), getattr(event, "interval", None))
+        older = self._newest.pop(key, None)  # the newest goes to the end: order of arrival holds among what is left
+        if older is not None:
             self._conflated += 1
-            del self._newest[key]  # the newest goes to the end: order of arrival holds among what is left
+            if isinstance(older, Loss):
+                event = _both(older, event)
         elif len(self._newest) >= self.capacity:
             self._drop(self._newest.pop(next(iter(self._newest))))
         self._newest[key] = event
@@ -198,3 +202,9 @@ class Inbox:
         self._untold_is_exact = True
         self._losses += 1
         return Loss(reason=f"the reader fell behind by more than {self.capacity} events", count=count)
+
+
+def _both(older: Loss, newer: Loss) -> Loss:
+    """Two losses of one stream as one: nothing lost is forgotten."""
+    count = None if older.count is None or newer.count is None else older.count + newer.count
+    return msgspec.structs.replace(newer, count=count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from krakenwire.errors import DataLost, ReaderClosed, UsageError
 from krakenwire.events import Loss
@@ -42,7 +42,7 @@ class Reader(Generic[T_co]):
         self._on_loss = on_loss
         self._subscribe = subscribe
         self._release = release
-        self._state = "new"
+        self._state: Literal["new", "opening", "open", "closed"] = "new"
 
     async def __aenter__(self) -> Self:
         """Subscribe. Cancellation: safe, the subscription is released.
@@ -71,8 +71,10 @@ class Reader(Generic[T_co]):
             DataLost: something is missing here; iterating again goes on after it.
             ReaderOverrun: the policy is `disconnect` and the reader was too slow.
             StopAsyncIteration: the reader or its client was closed.
+            UsageError: another task reads it already.
+            Whatever subscribing may raise, at the first iteration.
         """
-        if self._state == "new":
+        if self._state in ("new", "opening"):
             await self._open()
         while True:
             event = self._inbox.take()
@@ -103,7 +105,21 @@ class Reader(Generic[T_co]):
     async def _open(self) -> None:
         if self._state == "open":
             return
-        if self._state == "closed":
-            raise ReaderClosed("this reader was closed; ask the client for a new one")
-        await self._subscribe()
-        self._state = "open"
+        if self._state == "opening":
+            raise UsageError("two tasks read one reader; give each its own")
+        if self._state == "new":
+            self._state = "opening"
+            try:
+                await self._subscribe()
+            except BaseException:
+                if not self._closed():
+                    self._state = "new"
+                raise
+            if not self._closed():
+                self._state = "open"
+                return
+            self._release()  # closed by another task meanwhile
+        raise ReaderClosed("this reader was closed; ask the client for a new one")
+
+    def _closed(self) -> bool:
+        return self._state == "closed"

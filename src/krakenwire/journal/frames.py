@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from krakenwire.errors import FrameError
+from krakenwire.protocol.scalars import DECODE_ERRORS
 
 __all__ = ["RecordedFrame", "read_frames"]
 
@@ -39,6 +41,8 @@ class RecordedFrame(NamedTuple):
     sent: bool = False
 
 
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""What no text has, and what files of other kinds (compressed ones above all) have soon."""
 _ABSENT = msgspec.Raw()
 
 
@@ -75,8 +79,8 @@ def read_frames(file: BinaryIO) -> Iterator[RecordedFrame]:
     first = next(lines, None)
     if first is None:
         return
-    if b"\0" in first:
-        raise FrameError("expected lines of text with one frame each, got binary data", first.index(b"\0"))
+    if binary := _BINARY.search(first):
+        raise FrameError("expected lines of text with one frame each, got binary data", binary.start())
     if first.lstrip()[:1] in b"{[" and not _is_json(first):
         rest = file.read(MAX_SINGLE_FRAME) + file.readline()
         if _is_json(first + rest):
@@ -97,15 +101,13 @@ def _recorded(line: bytes) -> RecordedFrame:
         return RecordedFrame(line)
     try:
         parts = _line.decode(line)
-    except msgspec.DecodeError:
-        return RecordedFrame(line)  # the codec will say what is wrong with it
-    if parts.is_frame:
-        return RecordedFrame(line)
-    sent = parts.dir in ("tx", "out", "sent")
-    if parts.raw is not None:
-        return RecordedFrame(parts.raw.encode(), parts.rx_ns, sent)
-    if bytes(parts.frame):
-        return RecordedFrame(_unquoted(bytes(parts.frame)), parts.rx_ns, sent)
+        sent = parts.dir in ("tx", "out", "sent")
+        if parts.raw is not None:
+            return RecordedFrame(parts.raw.encode(), parts.rx_ns, sent)
+        if bytes(parts.frame):
+            return RecordedFrame(_unquoted(bytes(parts.frame)), parts.rx_ns, sent)
+    except DECODE_ERRORS:
+        pass  # the codec will say what is wrong with it
     return RecordedFrame(line)
 
 
@@ -117,7 +119,7 @@ def _unquoted(frame: bytes) -> bytes:
 def _is_json(text: bytes) -> bool:
     try:
         _whole.decode(text)
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         return False
     return True
 
@@ -126,6 +128,6 @@ def _is_description(line: bytes) -> bool:
     """A first line about the recording: an object with nothing of a frame in it."""
     try:
         parts = _line.decode(line)
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         return False
     return not parts.is_frame and not bytes(parts.frame) and parts.raw is None

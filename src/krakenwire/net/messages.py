@@ -14,7 +14,7 @@ TOO_BIG = 1009
 INTERNAL_ERROR = 1011
 
 
-class Refused(Exception):  # noqa: N818  # a past fact, as the close code that answers it
+class Refused(Exception):
     """The peer sent what is not accepted; the connection is to be closed with `code`."""
 
     def __init__(self, code: int, reason: str) -> None:

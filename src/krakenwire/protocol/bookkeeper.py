@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from krakenwire.book import Books, BookState, BookUpdate
+from krakenwire.book.reasons import MAX_FRACTION
 from krakenwire.events import BookInvalidated, BookQuarantined, BookResynced, Stamp
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.outputs import Outputs
@@ -59,14 +60,27 @@ class BookKeeper:
             self._resync.forget(key.symbol)
 
     def set_precision(self, symbol: str) -> None:
-        """Tell the book of `symbol` the instrument's precisions, for checksums of numbers that lost their padding."""
+        """Tell the book of `symbol` the instrument's precisions, for checksums of numbers that lost their padding.
+
+        Precisions beyond what a book's numbers may have are not told: no number of it could be padded to them.
+        """
         state, instrument = self.books.get(symbol), self._catalogue.get(symbol)
-        if state is not None and instrument is not None:
+        if state is None or instrument is None:
+            return
+        if max(instrument.price_precision, instrument.qty_precision) > MAX_FRACTION:
+            state.set_precision(None, None)
+        else:
             state.set_precision(instrument.price_precision, instrument.qty_precision)
+
+    def restart(self, key: Key) -> None:
+        """The subscription ended and begins anew: a book that was not withheld before is empty until its snapshot."""
+        state = self._state(key)
+        if state is not None and state.status == "synced":
+            state.reset()
 
     def is_synced(self, key: Key) -> bool:
         """Whether the book of that subscription is proven."""
-        state = self.books.get(key.symbol) if key.symbol is not None else None
+        state = self._state(key)
         return state is not None and state.status == "synced"
 
     def withhold(self, symbol: str, reason: str, stamp: Stamp, n: int, seq: int) -> bool:
@@ -92,16 +106,20 @@ class BookKeeper:
         events = self._out.events
         updates: list[BookUpdate] = events[start:]
         del events[start:]
-        again: list[tuple[str, int]] = []
+        again: dict[str, int] = {}
         for update in updates:
             if update.outcome not in ("verified", "unproven"):
                 events.append(self._invalidated(update))
-                again.append((update.symbol, self._failed(update, stamp)))
+                again[update.symbol] = self._failed(update, stamp)
                 continue
             events.append(update)
             if update.type == "snapshot":
                 self._tell_recovery(update, stamp)
-        return again
+                again.pop(update.symbol, None)
+        return list(again.items())
+
+    def _state(self, key: Key) -> BookState | None:
+        return self.books.get(key.symbol) if key.channel == "book" and key.symbol is not None else None
 
     def _invalidated(self, update: BookUpdate) -> BookInvalidated:
         state = self.books.get(update.symbol)

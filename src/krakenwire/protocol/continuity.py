@@ -29,7 +29,8 @@ class TradeContinuity:
         """Whether to pass `trade` on, and the gap before it, if there is one.
 
         v1 has no trade_id: such trades always pass. A live trade of a later epoch whose id went back can be no
-        overlap (only snapshots repeat), so the exchange began to count anew: that is a gap of unknown size.
+        overlap (only snapshots repeat), so the exchange began to count anew: that is a gap of unknown size. The
+        last trade itself, repeated in a later epoch, shows that the count goes on.
         """
         trade_id = trade.trade_id
         if trade_id is None:
@@ -46,7 +47,9 @@ class TradeContinuity:
         if trade_id > last:
             self._last[trade.symbol] = (trade_id, epoch)
             return True, self._gap(trade, "trade_id jumped", last + 1, trade_id - 1)
-        if trade.source == "live" and epoch != last_epoch:
+        if trade_id == last:
+            self._last[trade.symbol] = (last, epoch)
+        elif trade.source == "live" and epoch != last_epoch:
             self._last[trade.symbol] = (trade_id, epoch)
             return True, self._gap(trade, f"trade_id went back from {last} to {trade_id}", None, None)
         self.repeated += 1

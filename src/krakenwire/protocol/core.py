@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from krakenwire.book.reasons import MAX_DEPTH, is_symbol
 from krakenwire.errors import UsageError
 from krakenwire.events import Stamp
 from krakenwire.protocol.options import Options
@@ -36,7 +37,7 @@ class Placement(NamedTuple):
 
 
 class _Placed:
-    """A subscription asked for, and by how many."""
+    """A subscription asked for, where it is served, and how many asked."""
 
     __slots__ = ("count", "placement")
 
@@ -72,7 +73,9 @@ class Core:
         self._rng = random.Random(self.options.seed)
         self._sessions: dict[str, Session] = {}
         self._placed: dict[Key, _Placed] = {}
-        self._serving: Counter[tuple[str, Key]] = Counter()
+        self._serving: Counter[Placement] = Counter()
+        self._epochs: dict[str, int] = {}
+        """The last epochs of connections that are no more: a name that is used again goes on counting."""
         if passive:
             self._sessions[MAIN] = self._new_session(MAIN)
 
@@ -95,22 +98,32 @@ class Core:
 
         What is alike in channel and option goes out in one message. A smaller depth is served from a larger one
         already held; a larger one goes to a further connection, as Kraken holds one depth per symbol and connection
-        (PROTOCOL 2.4).
+        (PROTOCOL 2.4). What was refused before is asked for again.
 
         Returns:
             Where each of `keys` is served.
+
+        Raises:
+            UsageError: the core was not started, or there can be no book of a symbol or depth; nothing is wanted then.
         """
         self.n += 1
+        for key in keys:
+            if key.depth is not None and not (is_symbol(key.symbol) and 1 <= key.depth <= MAX_DEPTH):
+                raise UsageError(f"there can be no book of {key.symbol!r} with a depth of {key.depth}")
         placements: list[Placement] = []
         for key in keys:
             placed = self._placed.get(key)
             if placed is None:
                 placed = self._placed[key] = _Placed(self._place(key))
+                self._serving[placed.placement] += 1
+            elif placed.placement.session.retired:
+                placement = self._place(key)
+                self._release(placed.placement)
+                placed.placement = placement
+                self._serving[placement] += 1
             placed.count += 1
             session, served = placed.placement
-            if placed.count == 1:
-                self._serving[session.name, served] += 1
-                session.subscribe(served)
+            session.subscribe(served)
             placements.append(placed.placement)
         self._flush(now)
         return placements
@@ -131,9 +144,7 @@ class Core:
                 continue
             del self._placed[key]
             session, served = placed.placement
-            self._serving[session.name, served] -= 1
-            if self._serving[session.name, served] == 0:
-                del self._serving[session.name, served]
+            if self._release(placed.placement) and not session.retired:
                 session.unsubscribe(served)
                 self._retire_if_idle(session)
         self._flush(now)
@@ -151,22 +162,29 @@ class Core:
         session.flush(stamp.received_mono_ns)
 
     def disconnected(self, reason: str, code: int | None, terminal: bool, stamp: Stamp) -> None:
-        """`stamp.connection` ended, or an attempt to open it failed; `terminal`: it will not be tried again."""
+        """`stamp.connection` ended, or an attempt to open it failed; `terminal`: it will not be tried again.
+
+        What is wanted of a further connection that is not tried again is rejected; without the main one there is
+        nothing left, which is the shell's to tell.
+        """
         self.n += 1
         session = self._session(stamp.connection)
         session.disconnected(reason, code, terminal, stamp, self.n)
-        if session.name != MAIN and not len(session.table):
+        if session.name == MAIN:
+            return
+        if terminal:
+            session.abandon(reason, stamp, self.n)
+        if session.retired:
             self._forget(session)
 
     def receive_frame(self, frame: bytes, stamp: Stamp) -> None:
         """A frame of `stamp.connection`, whole."""
         self.n += 1
         self.frames += 1
-        session = self._sessions[stamp.connection]
+        session = self._sessions.get(stamp.connection) or self._session(stamp.connection)
         session.receive_frame(frame, stamp, self.n)
-        out = self._out
-        if out.changed_precision:
-            self._refetch_changed(stamp)
+        if self._out.precisions:
+            self._learn_precisions(stamp)
         session.flush(stamp.received_mono_ns)
 
     def handle_deadline(self, now: Stamp) -> None:
@@ -218,12 +236,13 @@ class Core:
 
     def _open(self, name: str) -> Session:
         session = self._sessions[name] = self._new_session(name)
+        session.epoch = self._epochs.get(name, session.epoch)
         self._out.actions.append(Open(name))
         return session
 
     def _place(self, key: Key) -> Placement:
         main = self._sessions.get(MAIN)
-        if main is None:
+        if main is None or main.retired:
             raise UsageError(
                 "the client is not connected; use `async with Client() as kraken:` or `await kraken.connect()`"
             )
@@ -231,11 +250,14 @@ class Core:
             return Placement(main, key)
         fitting: Session | None = None
         for session in self._sessions.values():
+            if session.retired:
+                continue
             held = [sub for sub in session.table if sub.key.channel == key.channel and sub.key.symbol == key.symbol]
             if not held:
                 fitting = fitting or session
                 continue
-            serving = next((sub for sub in held if sub.desired and _serves(sub.key, key)), None)
+            # One that is about to end is wanted again, but a deeper one is not kept for a smaller depth.
+            serving = next((sub for sub in held if sub.key == key or (sub.desired and _serves(sub.key, key))), None)
             if serving is not None:
                 return Placement(session, serving.key)
         if fitting is None:
@@ -246,24 +268,33 @@ class Core:
         return Placement(fitting, key)
 
     def _retire_if_idle(self, session: Session) -> None:
-        if session.name == MAIN or any(sub.desired for sub in session.table):
+        if session.name == MAIN or session.retired or any(sub.desired for sub in session.table):
             return
         closed = session.state is ConnectionState.CLOSED
         session.close("nothing is subscribed on it any more", retire=True)
         if closed:
             self._forget(session)
 
+    def _release(self, placement: Placement) -> bool:
+        """One key less is served there; True if it was the last."""
+        self._serving[placement] -= 1
+        if self._serving[placement]:
+            return False
+        del self._serving[placement]
+        return True
+
     def _forget(self, session: Session) -> None:
         self.retired.update(counted(session))
+        self._epochs[session.name] = session.epoch
         del self._sessions[session.name]
 
-    def _refetch_changed(self, stamp: Stamp) -> None:
-        """The precision of an instrument changed: its books are fetched again (PROTOCOL 3.9)."""
-        changed, self._out.changed_precision = self._out.changed_precision, []
-        for symbol in changed:
-            for session in self._sessions.values():
-                session.refetch(symbol, "precision", stamp, self.n)
-                session.flush(stamp.received_mono_ns)
+    def _learn_precisions(self, stamp: Stamp) -> None:
+        """Instruments came in with precisions that are new or changed: every connection may have their books."""
+        precisions, self._out.precisions = self._out.precisions, {}
+        for session in self._sessions.values():
+            for symbol, changed in precisions.items():
+                session.learn_precision(symbol, stamp, self.n, changed=changed)
+            session.flush(stamp.received_mono_ns)
 
 
 def counted(session: Session) -> dict[str, int]:

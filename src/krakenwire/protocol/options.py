@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from krakenwire.errors import UsageError
@@ -22,7 +24,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         idle_ping: silence of the whole connection after which a ping asks whether it lives (PROTOCOL 12).
         ping_timeout: further silence after which the connection is given up.
         keepalive: a ping goes out at least this often, since an idle socket is closed after a minute (PROTOCOL 9.2).
-        resync_attempts: failures of one book in a row before it is quarantined.
+        resync_attempts: how often in a row one book is fetched again before it is quarantined.
         resync_backoff: wait before the second attempt; it doubles from there on, with full jitter.
         quarantine: how long a quarantined book is left alone; doubles each time, up to `quarantine_limit`.
         stable: a book that stayed synced this long has no failures behind it any more.
@@ -45,12 +47,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("symbols_per_message", "messages_per_second", "message_burst", "ack_timeout", "ack_attempts"):
-            self._require_positive(name)
-        for name in ("idle_ping", "ping_timeout", "keepalive", "resync_attempts", "quarantine", "stable"):
-            self._require_positive(name)
+        for name in _WHOLE:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} must be an integer of at least 1, not {value!r}")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise UsageError(f"{name} must be finite and greater than 0, not {value!r}")
+        if not 0 <= self.resync_backoff < math.inf:
+            raise UsageError(f"resync_backoff must be finite and not negative, not {self.resync_backoff!r}")
 
-    def _require_positive(self, name: str) -> None:
-        value = getattr(self, name)
-        if not value > 0:
-            raise UsageError(f"{name} must be greater than 0, not {value!r}")
+
+_WHOLE = ("symbols_per_message", "message_burst", "ack_attempts", "resync_attempts")
+_POSITIVE = (
+    *("messages_per_second", "ack_timeout", "idle_ping", "ping_timeout", "keepalive"),
+    *("quarantine", "quarantine_limit", "stable"),
+)

@@ -39,12 +39,13 @@ class Outputs:
     Attributes:
         events: in order; a list that the book's kernel appends to directly.
         actions: in order.
-        changed_precision: symbols whose books must be fetched again.
+        precisions: symbols whose precisions came in; True where they had been others, so that the books kept by them
+            must be fetched again.
     """
 
-    __slots__ = ("actions", "changed_precision", "events")
+    __slots__ = ("actions", "events", "precisions")
 
     def __init__(self) -> None:
         self.events: list[Any] = []
         self.actions: list[Action] = []
-        self.changed_precision: list[str] = []
+        self.precisions: dict[str, bool] = {}

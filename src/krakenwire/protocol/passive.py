@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from krakenwire.book import UNKNOWN
-from krakenwire.errors import FrameError
-from krakenwire.events import Stamp, Subscribed, SubscribeRejected, Trade, Undecodable, Unsubscribed
+from krakenwire.errors import UsageError
+from krakenwire.events import Stamp, Subscribed, SubscribeRejected, Trade, Unsubscribed
 from krakenwire.protocol.answers import Ack
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.outputs import Outputs
 from krakenwire.protocol.requests import BOOK_DEPTHS
+from krakenwire.protocol.scalars import DECODE_ERRORS
 from krakenwire.protocol.session import Session
 from krakenwire.protocol.state import ConnectionState
 from krakenwire.protocol.subscriptions import Key
@@ -88,50 +89,56 @@ class PassiveSession(Session):
 
     def _receive_unknown_book(self, frame: bytes, stamp: Stamp, n: int) -> None:
         """A book nobody acknowledged: its snapshot tells the depth; updates before it are for nobody."""
-        events = self._out.events
-        start = len(events)
-        message = msgspec.json.decode(frame)
-        while True:
-            found = _depth_of_snapshot(message, self.books.unknown)
-            if found is None:
+        start = len(self._out.events)
+        try:
+            message = msgspec.json.decode(frame)
+        except DECODE_ERRORS:
+            message = {}  # the kernel skipped what no decoder takes, as a number without bounds: it names no book
+        code = UNKNOWN
+        while code == UNKNOWN:
+            wire_name = self.books.unknown or ""
+            depth = _depth_of_snapshot(message, wire_name)
+            if depth is None or not self._observe_book(_symbol_of(wire_name), depth, wire_name):
                 self.unknown_updates += 1
                 return
-            wire_name, depth = found
-            self._observe_book(normalise(wire_name), depth, wire_name)
-            try:
-                code = self.books.apply(frame, events, stamp, n, self.seq)
-            except FrameError as error:  # the scan passed before, so only a limit of the books themselves is left
-                events.append(
-                    Undecodable(reason=error.reason, offset=error.offset, frame=frame, stamp=stamp, n=n, seq=self.seq)
-                )
-                return
-            if code != UNKNOWN:
-                self._look_at_books(start, stamp)
-                return
+            code = self.books.apply(frame, self._out.events, stamp, n, self.seq)
+        self._look_at_books(start, stamp)
 
-    def _observe_book(self, symbol: str, depth: int, wire_name: str | None) -> None:
+    def _observe_book(self, symbol: str, depth: int, wire_name: str | None) -> bool:
+        """Keep a book as it was recorded; False if there can be none of that name or depth."""
+        wire_name = symbol if wire_name is None else wire_name
         state = self.books.get(symbol)
         if state is not None:
-            if state.depth == depth:
-                return
+            if (state.depth, state.wire_name) == (depth, wire_name):
+                return True
             self.books.remove(symbol)
-        self.keeper.add(symbol, depth, wire_name=wire_name)
+        try:
+            self.keeper.add(symbol, depth, wire_name=wire_name)
+        except UsageError:
+            return False
+        return True
 
 
-def _depth_of_snapshot(message: Any, wire_name: str | None) -> tuple[str, int] | None:
-    """Name and depth of the snapshot of `wire_name` in a decoded book frame of either version, if it is one."""
-    if wire_name is None:
-        return None
+def _symbol_of(wire_name: str) -> str:
+    try:
+        return normalise(wire_name)
+    except UsageError:
+        return wire_name
+
+
+def _depth_of_snapshot(message: Any, wire_name: str) -> int | None:
+    """The depth of the snapshot of `wire_name` in a decoded book frame of either version; None if it is none."""
     if isinstance(message, list):
         payloads = [part for part in message[1:-2] if isinstance(part, dict)]
         if not any("as" in part or "bs" in part for part in payloads):
             return None
-        depth = str(message[-2]).rpartition("-")[2]
-        return wire_name, int(depth) if depth.isdigit() else BOOK_DEPTHS[0]
+        return int(message[-2].rpartition("-")[2])
     if message.get("type") != "snapshot":
         return None
-    for element in message["data"]:
-        if element["symbol"] == wire_name:
-            longest = max(len(element.get("bids", ())), len(element.get("asks", ())))
-            return wire_name, next((depth for depth in BOOK_DEPTHS if depth >= longest), BOOK_DEPTHS[-1])
-    return None
+    longest = max(
+        len(element.get(side, ()))
+        for element in message["data"]
+        if element["symbol"] == wire_name
+        for side in ("bids", "asks")
+    )
+    return next((depth for depth in BOOK_DEPTHS if depth >= longest), BOOK_DEPTHS[-1])

@@ -15,13 +15,15 @@ class Pacer:
         burst: messages that may go out together after a pause.
     """
 
-    __slots__ = ("_burst", "_credit_from", "_interval", "_normal_interval")
+    __slots__ = ("_burst", "_credit_from", "_interval", "_normal_interval", "_slowed")
 
     def __init__(self, rate: float, burst: int) -> None:
         self._normal_interval = self._interval = round(_NS / rate)
         self._burst = burst
         self._credit_from: int | None = None
         """The moment from which unused intervals count as credit (the bucket's virtual schedule)."""
+        self._slowed = False
+        """Whether the rate was halved since the last message."""
 
     def ready_at(self, now: int) -> int:
         """The monotonic nanosecond from which the next message may go out; at most `now` if at once."""
@@ -34,13 +36,20 @@ class Pacer:
         oldest = now - self._burst * self._interval
         start = oldest if self._credit_from is None else max(self._credit_from, oldest)
         self._credit_from = start + self._interval
+        self._slowed = False
 
     def slow_down(self, now: int) -> None:
-        """The exchange said that we send too much: half the rate (down to an eighth), and no credit left."""
-        self._interval = min(self._interval * 2, self._normal_interval * 8)
-        self._credit_from = now
+        """The exchange said that we send too much: half the rate (down to an eighth), and no credit left.
+
+        It may say so once for each symbol of a message: the rate is halved once for all that was sent by then.
+        """
+        if not self._slowed:
+            self._interval = min(self._interval * 2, self._normal_interval * 8)
+            self._slowed = True
+        self._credit_from = now if self._credit_from is None else max(self._credit_from, now)
 
     def reset(self) -> None:
         """A new connection starts with a full bucket at the normal rate."""
         self._interval = self._normal_interval
         self._credit_from = None
+        self._slowed = False

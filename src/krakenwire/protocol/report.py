@@ -1,7 +1,8 @@
 """What a run amounts to: counters, and two digests that say whether two runs were the same.
 
-`state_digest` is the SHA-256 over the final books; `event_digest` over the events in order, without any time of ours.
-Both are the same for the same input, on every run and on both kernels.
+`state_digest` is the SHA-256 over the final books; `event_digest` over the events in order, without any time of ours
+(nor `n`, which counts the deadlines that our clock brought in between). Both are the same for the same input, on every
+run and on both kernels.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from krakenwire.protocol.core import Core, counted
 
 __all__ = ["EventLog", "Report", "make_report", "state_digest"]
 
-_OURS = frozenset({"stamp", "took_ns", "downtime_ns", "url"})
-"""Fields that hold times of ours or an address of ours, which differ from run to run."""
+_OURS = frozenset({"stamp", "n", "took_ns", "downtime_ns", "retry_after_ns", "url"})
+"""Fields that hold times of ours, what depends on them, or an address of ours: they differ from run to run."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +88,7 @@ class EventLog:
             name = type(event).__name__
             self.by_type[name] += 1
             if isinstance(event, BookUpdate):
-                update(f"\n{name} {event.n} {event.symbol} {event.outcome} {' '.join(event.bbo_text())} ".encode())
+                update(f"\n{name} {event.seq} {event.symbol} {event.outcome} {' '.join(event.bbo_text())} ".encode())
                 update(event.frame)
             else:
                 update(f"\n{name} ".encode())

@@ -10,6 +10,8 @@ from krakenwire.protocol.options import Options
 __all__ = ["Recovered", "ResyncPolicy", "Retry"]
 
 _NS = 1_000_000_000
+_MAX_DOUBLINGS = 32
+"""More than any limit needs; without a bound the power of a book that never recovers overflows some day."""
 
 
 class Retry(NamedTuple):
@@ -60,20 +62,17 @@ class ResyncPolicy:
         """The book of `symbol` is found wrong at `now` (monotonic ns)."""
         health = self._health(symbol)
         options = self._options
-        if health.unsynced_since is None and now - health.synced_at >= options.stable * _NS:
-            health.failures = 0
-            health.quarantines = 0
         self._start(health, now)
         health.failures += 1
         health.attempts += 1
         if health.failures > options.resync_attempts:
-            wait = min(options.quarantine * 2.0**health.quarantines, options.quarantine_limit)
+            wait = min(_doubled(options.quarantine, health.quarantines), options.quarantine_limit)
             attempts, health.failures = health.failures, 0
             health.quarantines += 1
             return Retry(now + round(wait * _NS), attempts, quarantined=True)
         if health.failures == 1:
             return Retry(now, 1, quarantined=False)
-        limit = options.resync_backoff * 2.0 ** (health.failures - 2)
+        limit = _doubled(options.resync_backoff, health.failures - 2)
         return Retry(now + round(self._rng.uniform(0.0, limit) * _NS), health.failures, quarantined=False)
 
     def lost(self, symbol: str, now: int) -> None:
@@ -102,8 +101,15 @@ class ResyncPolicy:
             health = self._books[symbol] = _Health()
         return health
 
-    @staticmethod
-    def _start(health: _Health, now: int) -> None:
-        if health.unsynced_since is None:
-            health.unsynced_since = now
-            health.attempts = 0
+    def _start(self, health: _Health, now: int) -> None:
+        if health.unsynced_since is not None:
+            return
+        health.unsynced_since = now
+        health.attempts = 0
+        if now - health.synced_at >= self._options.stable * _NS:
+            health.failures = 0
+            health.quarantines = 0
+
+
+def _doubled(seconds: float, times: int) -> float:
+    return seconds * 2.0 ** min(times, _MAX_DOUBLINGS)

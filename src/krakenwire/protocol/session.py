@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from krakenwire.book import NOT_BOOK, QUIET, UNKNOWN
 from krakenwire.errors import FrameError
 from krakenwire.events import (
@@ -37,6 +39,7 @@ from krakenwire.protocol.symbols import Catalogue, Change
 __all__ = ["Session"]
 
 _NS = 1_000_000_000
+_NO_REASON = "refused without a reason"
 _RETRY_LATER = 5 * _NS
 """Wait after a refusal that asks for patience (PROTOCOL 9.1: after an outage no faster than every 5 s)."""
 
@@ -69,6 +72,8 @@ class Session:
         """Count of re-establishments: 0 while the first connection lives."""
         self.seq = 0
         """Frames received in this epoch."""
+        self.retired = False
+        """No connection is wanted any more: it is not opened anew."""
         self.keeper = BookKeeper(options, out, catalogue, rng, skip_unknown=skip_unknown)
         self.books = self.keeper.books
         self.table = SubscriptionTable(options.symbols_per_message)
@@ -107,6 +112,8 @@ class Session:
         self._pinged_at = None
         self._pacer.reset()
         downtime = None if self._disconnected_at is None else now - self._disconnected_at
+        self._disconnected_at = None
+        stamp = msgspec.structs.replace(stamp, epoch=self.epoch)  # the shell knew only the epoch before
         self._out.events.append(Connected(url=url, downtime_ns=downtime, stamp=stamp, n=n))
         self._dirty = True
 
@@ -119,18 +126,18 @@ class Session:
         events.append(Disconnected(reason=reason, code=code, terminal=terminal, stamp=stamp, n=n, seq=self.seq))
         if was_open and self._disconnected_at is None:
             self._disconnected_at = now
-        for sub in self.table:
-            if sub.state is State.ACTIVE and sub.key.channel in ("ticker", "ohlc"):
-                events.append(
-                    Gap(
-                        of=sub.key.channel, symbol=sub.key.symbol, reason="disconnected", stamp=stamp, n=n, seq=self.seq
-                    )
-                )
+        interrupted = [
+            (sub.key.channel, sub.key.symbol)
+            for sub in self.table
+            if sub.state is State.ACTIVE and sub.key.channel in ("ticker", "ohlc")
+        ]
+        for channel, symbol in dict.fromkeys(interrupted):  # once, whatever the intervals
+            events.append(Gap(of=channel, symbol=symbol, reason="disconnected", stamp=stamp, n=n, seq=self.seq))
         for symbol in self.books:
             self.keeper.withhold(symbol, "disconnected", stamp, n, self.seq)
         for sub in self.table:
             if not sub.desired:
-                self.keeper.release(sub.key)
+                self._forget(sub.key)
         self.table.disconnected()
         self._deadline = None
         self._dirty = False
@@ -141,6 +148,7 @@ class Session:
             return  # we are closing: what still comes belongs to nobody
         self.seq += 1
         self._received_at = stamp.received_mono_ns
+        self._pinged_at = None
         events = self._out.events
         start = len(events)
         try:
@@ -160,24 +168,43 @@ class Session:
             self._look_at_books(start, stamp)
 
     def subscribe(self, key: Key) -> None:
-        """Desire a subscription."""
+        """Desire a subscription; harmless if it is desired already.
+
+        Raises:
+            UsageError: there can be no book of that symbol or depth.
+        """
+        self.keeper.hold(key)
         self.table.want(key)
         self._dirty = True
 
     def unsubscribe(self, key: Key) -> None:
         """Desire it no longer."""
         if self.table.unwant(key):
-            self.keeper.release(key)
+            self._forget(key)
         self._dirty = True
 
-    def refetch(self, symbol: str, reason: str, stamp: Stamp, n: int) -> None:
-        """The book of `symbol` cannot be trusted for a reason of its own (`precision`): fetch it again."""
+    def learn_precision(self, symbol: str, stamp: Stamp, n: int, *, changed: bool) -> None:
+        """The precisions of `symbol` came in; where they `changed`, its book is fetched again (PROTOCOL 3.9).
+
+        `stamp` and `n` are those of the frame that said so, on whichever connection.
+        """
         self.keeper.set_precision(symbol)
-        if self.keeper.withhold(symbol, reason, stamp, n, self.seq):
+        if not changed:
+            return
+        if stamp.connection != self.name:
+            stamp = msgspec.structs.replace(stamp, connection=self.name, epoch=self.epoch)
+        if self.keeper.withhold(symbol, "precision", stamp, n, self.seq):
             self._renew_book(symbol, stamp.received_mono_ns)
+
+    def abandon(self, reason: str, stamp: Stamp, n: int) -> None:
+        """The connection cannot be opened any more: who wants something of it is told."""
+        self.retired = True
+        for sub in list(self.table):
+            self._reject(sub, f"the connection is not tried again: {reason}", None, stamp, n)
 
     def close(self, reason: str, *, retire: bool) -> None:
         """End the connection; it is opened anew unless it is to `retire`."""
+        self.retired = self.retired or retire
         if self.state in (ConnectionState.OPEN, ConnectionState.CONNECTING):
             self.state = next_state(self.state, Move.CLOSE)
         self._out.actions.append(Close(self.name, reason, retire))
@@ -216,12 +243,12 @@ class Session:
     def _request(self, method: str, subs: list[Subscription], now: int) -> None:
         req_id = self._take_req_id()
         key = subs[0].key
+        # After a reconnect the last 50 trades close the gap as far as they reach; they are asked for nowhere else.
+        catch_up = method == "subscribe" and self._has_traded(subs[0])
+        if method == "subscribe":
+            subs = [sub for sub in subs if self._has_traded(sub) is catch_up]
         symbols = [sub.key.symbol for sub in subs if sub.key.symbol is not None]
         if method == "subscribe":
-            for sub in subs:
-                self.keeper.hold(sub.key)
-            # After a reconnect the last 50 trades close the gap as far as they reach.
-            catch_up = key.channel == "trade" and any(self.trades.last(symbol) is not None for symbol in symbols)
             text = requests.subscribe(
                 key.channel,
                 symbols or None,
@@ -243,6 +270,10 @@ class Session:
         self.table.sent(req_id, method, subs, now + round(self._options.ack_timeout * _NS))
         self._send(text, now)
 
+    def _has_traded(self, sub: Subscription) -> bool:
+        symbol = sub.key.symbol
+        return sub.key.channel == "trade" and symbol is not None and self.trades.last(symbol) is not None
+
     def _send(self, text: bytes, now: int) -> None:
         self._pacer.record(now)
         self._sent_at = now
@@ -257,7 +288,7 @@ class Session:
 
     def _liveness_deadline(self) -> int:
         options = self._options
-        if self._pinged_at is not None and self._pinged_at >= self._received_at:
+        if self._pinged_at is not None:
             return self._pinged_at + round(options.ping_timeout * _NS)
         idle = self._received_at + round(options.idle_ping * _NS)
         return min(idle, self._sent_at + round(options.keepalive * _NS))
@@ -265,7 +296,7 @@ class Session:
     def _watch_liveness(self, now: int) -> None:
         if now < self._liveness_deadline():
             return
-        if self._pinged_at is not None and self._pinged_at >= self._received_at:
+        if self._pinged_at is not None:
             silent = (now - self._received_at) / _NS
             self.close(f"no frame for {silent:.0f} s, and no answer to a ping", retire=False)
             return
@@ -277,6 +308,9 @@ class Session:
             for sub in pending.waiting.values():
                 if pending.method == "unsubscribe":
                     self._left(sub)  # if Kraken still sends, its frames are for nobody and counted as ignored
+                    continue
+                if not sub.desired:
+                    self.table.active(sub)  # Kraken may have it all the same: it is left
                     continue
                 self.table.again(sub, now)
                 if sub.attempts >= self._options.ack_attempts:
@@ -305,18 +339,10 @@ class Session:
         method, subs = found
         for sub in subs:
             if method == "unsubscribe":
-                self._left(sub)
-                self._out.events.append(
-                    Unsubscribed(
-                        of=sub.key.channel,
-                        symbol=sub.key.symbol,
-                        depth=sub.key.depth,
-                        interval=sub.key.interval,
-                        stamp=stamp,
-                        n=n,
-                        seq=self.seq,
-                    )
-                )
+                if ack.success:
+                    self._unsubscribed(sub, stamp, n)
+                else:
+                    self._stays(sub, ack, stamp, n)
             elif ack.success:
                 self._subscribed(sub, ack, stamp, n)
             else:
@@ -325,9 +351,7 @@ class Session:
     def _handle_stray_ack(self, ack: Ack, stamp: Stamp, n: int) -> None:
         """An answer nobody waits for: late (its request was given up), or to no request of ours."""
         if not ack.success:
-            self._out.events.append(
-                ExchangeError(error=ack.error or "no reason given", req_id=ack.req_id, stamp=stamp, n=n, seq=self.seq)
-            )
+            self._tell_refusal(ack, stamp, n)
             return
         if ack.method == "subscribe" and ack.channel is not None:
             sub = self.table.get(_key(ack.channel, ack))
@@ -349,9 +373,42 @@ class Session:
             )
         )
 
+    def _unsubscribed(self, sub: Subscription, stamp: Stamp, n: int) -> None:
+        self._left(sub)
+        self._out.events.append(
+            Unsubscribed(
+                of=sub.key.channel,
+                symbol=sub.key.symbol,
+                depth=sub.key.depth,
+                interval=sub.key.interval,
+                stamp=stamp,
+                n=n,
+                seq=self.seq,
+            )
+        )
+
+    def _stays(self, sub: Subscription, ack: Ack, stamp: Stamp, n: int) -> None:
+        """Kraken did not end a subscription: it has it still, or never had it."""
+        now = stamp.received_mono_ns
+        refusal = self._tell_refusal(ack, stamp, n)
+        if refusal is Refusal.RATE:
+            self.table.stay(sub, now)
+        elif refusal is Refusal.LATER:
+            self.table.stay(sub, now + _RETRY_LATER)
+        else:
+            sub.not_before = now + _RETRY_LATER  # a renewal that fails this way would come back at once
+            self._left(sub)
+
+    def _tell_refusal(self, ack: Ack, stamp: Stamp, n: int) -> Refusal:
+        """A refusal that is no caller's business, as an event; what it asks of us."""
+        error = ack.error or _NO_REASON
+        event = ExchangeError(error=error, req_id=ack.req_id, stamp=stamp, n=n, seq=self.seq)
+        self._handle_exchange_error(event, stamp, n)
+        return classify(error)
+
     def _refused(self, sub: Subscription, ack: Ack, stamp: Stamp, n: int) -> None:
         now = stamp.received_mono_ns
-        error = ack.error or "refused without a reason"
+        error = ack.error or _NO_REASON
         refusal = classify(error)
         if refusal is Refusal.ALREADY:
             self._subscribed(sub, ack, stamp, n)
@@ -361,14 +418,13 @@ class Session:
         if refusal is Refusal.FINAL:
             self._reject(sub, error, ack.req_id, stamp, n)
             return
-        if refusal is Refusal.RATE:
-            self._pacer.slow_down(now)
-        self._out.events.append(ExchangeError(error=error, req_id=ack.req_id, stamp=stamp, n=n, seq=self.seq))
-        self.table.again(sub, now + (0 if refusal is Refusal.RATE else _RETRY_LATER))
+        self._tell_refusal(ack, stamp, n)
+        if not self.table.again(sub, now + (0 if refusal is Refusal.RATE else _RETRY_LATER)):
+            self._forget(sub.key)
 
     def _reject(self, sub: Subscription, error: str, req_id: int | None, stamp: Stamp, n: int) -> None:
         self.table.remove(sub.key)
-        self.keeper.release(sub.key)
+        self._forget(sub.key)
         self._out.events.append(
             SubscribeRejected(
                 of=sub.key.channel,
@@ -385,10 +441,15 @@ class Session:
 
     def _left(self, sub: Subscription) -> None:
         if self.table.left(sub):
-            return
-        self.keeper.release(sub.key)
-        if sub.key.channel == "trade" and sub.key.symbol is not None:
-            self.trades.forget(sub.key.symbol)
+            self.keeper.restart(sub.key)  # between the end and the next snapshot nothing keeps it up to date
+        else:
+            self._forget(sub.key)
+
+    def _forget(self, key: Key) -> None:
+        """What was kept for a subscription that is no more."""
+        self.keeper.release(key)
+        if key.channel == "trade" and key.symbol is not None:
+            self.trades.forget(key.symbol)
 
     # --- books ------------------------------------------------------------------------------------------------------
 
@@ -409,8 +470,7 @@ class Session:
 
     def _handle_trade(self, trade: Trade, _stamp: Stamp, _n: int) -> None:
         if trade.source == "snapshot" and self.trades.last(trade.symbol) is None:
-            self.trades.check(trade)  # history nobody asked for: it only tells where the stream stands
-            return
+            return  # history nobody asked for
         passed, gap = self.trades.check(trade)
         if gap is not None:
             self._out.events.append(gap)
@@ -419,8 +479,9 @@ class Session:
 
     def _handle_instrument(self, instrument: Instrument, _stamp: Stamp, _n: int) -> None:
         self._out.events.append(instrument)
-        if self._catalogue.add(instrument) & Change.PRECISION:
-            self._out.changed_precision.append(instrument.symbol)
+        change = self._catalogue.add(instrument)
+        if change & (Change.LISTED | Change.PRECISION):
+            self._out.precisions[instrument.symbol] = Change.PRECISION in change
 
     def _handle_exchange_error(self, error: ExchangeError, stamp: Stamp, _n: int) -> None:
         self._out.events.append(error)

@@ -49,7 +49,7 @@ def next_state(state: ConnectionState, move: Move) -> ConnectionState:
     """The state after `move`.
 
     Raises:
-        ProtocolError: if the table has no such move; `fault` is ours for `open` and `close`, the shell's otherwise.
+        ProtocolError: if the table has no such move; it names those that there are.
     """
     try:
         return TRANSITIONS[state, move]

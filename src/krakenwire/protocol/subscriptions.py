@@ -7,6 +7,9 @@ requests that bring it there::
       ▲  ▲                          │ refused for now, unanswered                            │ answered
       │  └──────────────────────────┘                                                        │
       └───────────── if still desired (a renewal, which is how a book is fetched again) ◄────┘ else removed
+
+An unsubscribe that is refused for now leads back to ACTIVE. What is no longer desired while its subscribe goes
+unanswered is taken for ACTIVE too, and left: Kraken may have it.
 """
 
 from __future__ import annotations
@@ -68,6 +71,7 @@ class Subscription:
         self.renew = False
         """Unsubscribe and subscribe again as soon as `not_before` allows it."""
         self.not_before = 0
+        """No request for it goes out earlier (monotonic ns)."""
         self.attempts = 0
         """Requests that went unanswered or were refused for now, in a row."""
 
@@ -126,6 +130,7 @@ class SubscriptionTable:
             return True
         sub.desired = False
         sub.renew = False
+        sub.not_before = 0
         if sub.state is State.WANTED:
             del self._subs[key]
             return True
@@ -156,7 +161,7 @@ class SubscriptionTable:
 
     def due(self, now: int) -> tuple[str, list[Subscription]] | None:
         """The next request to send: method and the subscriptions it is for, alike in channel and option."""
-        leaving = [sub for sub in self._subs.values() if self._must_leave(sub, now)]
+        leaving = [sub for sub in self._subs.values() if self._is_to_leave(sub) and sub.not_before <= now]
         if leaving:
             return "unsubscribe", self._alike(leaving)
         wanted = [sub for sub in self._subs.values() if sub.state is State.WANTED and sub.not_before <= now]
@@ -209,11 +214,17 @@ class SubscriptionTable:
         self._subs.pop(sub.key, None)
         return False
 
-    def again(self, sub: Subscription, not_before: int) -> None:
-        """It was refused for now: ask again at `not_before`, or forget it if it is desired no longer."""
+    def again(self, sub: Subscription, not_before: int) -> bool:
+        """It was refused for now: ask again at `not_before` (True), or forget it if it is desired no longer (False)."""
         sub.attempts += 1
         sub.not_before = not_before
-        self.left(sub)
+        return self.left(sub)
+
+    def stay(self, sub: Subscription, not_before: int) -> None:
+        """Its end was refused for now: Kraken still has it, and is asked again at `not_before`."""
+        sub.state = State.ACTIVE
+        sub.renew = sub.desired
+        sub.not_before = not_before
 
     def expired(self, now: int) -> list[Pending]:
         """Requests that were not (fully) answered in time; they are no longer waited for."""
@@ -228,13 +239,13 @@ class SubscriptionTable:
         moments += [
             sub.not_before
             for sub in self._subs.values()
-            if (sub.state is State.WANTED or (sub.renew and sub.state is State.ACTIVE)) and sub.not_before > now
+            if sub.not_before > now and (sub.state is State.WANTED or self._is_to_leave(sub))
         ]
         return min(moments, default=None)
 
     @staticmethod
-    def _must_leave(sub: Subscription, now: int) -> bool:
-        return sub.state is State.ACTIVE and (not sub.desired or (sub.renew and sub.not_before <= now))
+    def _is_to_leave(sub: Subscription) -> bool:
+        return sub.state is State.ACTIVE and (sub.renew or not sub.desired)
 
     def _alike(self, subs: list[Subscription]) -> list[Subscription]:
         first = subs[0].key

@@ -26,6 +26,11 @@ class Stream(NamedTuple):
     symbol: str | None = None
     variant: int | str | None = None
 
+    @property
+    def number(self) -> int:
+        """The depth of a book or the interval of candles."""
+        return self.variant if isinstance(self.variant, int) else 0
+
 
 class _Symbol:
     """What the feed keeps for one symbol: its number formats and who listens to what."""
@@ -65,16 +70,15 @@ class Feed:
         if stream.symbol is None:
             return
         state = self._symbols[stream.symbol]
-        variant = stream.variant
         if stream.channel == "book":
-            state.depths = sorted({*state.depths, (DEPTHS.index(int(variant or 0)), int(variant or 0))})
+            state.depths = sorted({*state.depths, (DEPTHS.index(stream.number), stream.number)})
         elif stream.channel == "trade":
             state.trades = True
         elif stream.channel == "ticker":
-            state.tickers.add(str(variant))
+            state.tickers.add(str(stream.variant))
             state.bbo = self._bbo(stream.symbol)
         elif stream.channel == "ohlc":
-            self._candles(stream.symbol, int(variant or 0))
+            state.candles[stream.number] = self._folded(stream.symbol, stream.number)
 
     def unwatch(self, stream: Stream) -> None:
         """Make the updates of `stream` no more."""
@@ -88,7 +92,7 @@ class Feed:
         elif stream.channel == "ticker":
             state.tickers.discard(str(stream.variant))
         elif stream.channel == "ohlc":
-            del state.candles[int(stream.variant or 0)]
+            del state.candles[stream.number]
 
     def corrupt_next(self, symbol: str) -> None:
         """Give the next book update of `symbol`, at every depth watched then, a wrong checksum."""
@@ -99,12 +103,12 @@ class Feed:
         if stream.symbol is None:
             return encode_instruments(self.market.assets, self.market.instruments)
         if stream.channel == "book":
-            return self._book_snapshot(stream.symbol, int(stream.variant or 0))
+            return self._book_snapshot(stream.symbol, stream.number)
         if stream.channel == "trade":
             return self._trades("snapshot", stream.symbol, self.market.recent_trades(stream.symbol))
         if stream.channel == "ticker":
             return self._ticker("snapshot", stream.symbol)
-        interval = int(stream.variant or 0)
+        interval = stream.number
         watched = self._symbols[stream.symbol].candles.get(interval)
         candles = watched or self._folded(stream.symbol, interval)
         return self._ohlc("snapshot", stream.symbol, interval, candles.kept)
@@ -157,11 +161,20 @@ class Feed:
 
     def _levels(self, state: _Symbol, changes: list[Change], index: int, depth: int) -> str:
         texts: list[str] = []
-        for rank, tick, lots, refill in changes:
+        # Pushed out earlier in this message: the client still holds them, as it truncates at the end only.
+        pushed_out: set[int] = set()
+        for rank, tick, lots, crossed in changes:
             if rank < depth:
                 texts.append(self._level(state, tick, lots))
-                if refill and (entered := refill[index]) is not None:
-                    texts.append(self._level(state, *entered))
+                if crossed and (level := crossed[index]) is not None:
+                    if lots:
+                        pushed_out.add(level[0])
+                    else:
+                        pushed_out.discard(level[0])
+                        texts.append(self._level(state, *level))
+            elif not lots and tick in pushed_out:
+                pushed_out.discard(tick)
+                texts.append(self._level(state, tick, 0))
         return ",".join(texts)
 
     def _level(self, state: _Symbol, tick: int, lots: int) -> str:
@@ -215,12 +228,6 @@ class Feed:
             f'"high":{format_number(day.high, price)},"change":{format_number(change, price)},'
             f'"change_pct":{format_number(percent, 2)},"timestamp":"{format_time(exchange_ns)}"}}]}}'
         ).encode()
-
-    def _candles(self, symbol: str, interval: int) -> Candles:
-        candles = self._symbols[symbol].candles
-        if interval not in candles:
-            candles[interval] = self._folded(symbol, interval)
-        return candles[interval]
 
     def _folded(self, symbol: str, interval: int) -> Candles:
         """The candles of a length, made of the minutes of the last day."""

@@ -13,6 +13,8 @@ DEPTHS = (10, 25, 100, 500, 1000)
 
 CHECKSUM_LEVELS = 10
 
+_LAST_RANKS = tuple(depth - 1 for depth in DEPTHS)
+
 
 class Change(NamedTuple):
     """One level that was set or removed.
@@ -21,14 +23,15 @@ class Change(NamedTuple):
         rank: its place on its side, 0 is the best; of a removed level, the place it had.
         tick: its price in ticks.
         lots: its new quantity in lots, 0 if it was removed.
-        refill: for each of `DEPTHS`, the (tick, lots) that moved up into view because the level was removed,
-            or None if there was nothing below. It counts for depths above `rank` only; empty unless removed.
+        crossed: for each of `DEPTHS`, the (tick, lots) of the level that crossed its edge because of this one: pushed
+            out of range by a level added, moved up into range by one removed; None if there was no such level. It
+            counts for depths above `rank` only, and is empty where only a quantity changed.
     """
 
     rank: int
     tick: int
     lots: int
-    refill: tuple[tuple[int, int] | None, ...] = ()
+    crossed: tuple[tuple[int, int] | None, ...] = ()
 
 
 class Ladder:
@@ -64,7 +67,8 @@ class Ladder:
     def set(self, key: int, lots: int) -> Change:
         """Set the level at `key` to `lots` (more than 0), adding it if it is not there."""
         rank = bisect_left(self.keys, key)
-        if key not in self._lots:
+        is_new = key not in self._lots
+        if is_new:
             self.keys.insert(rank, key)
         self._lots[key] = lots
         tick = self.sign * key
@@ -72,20 +76,19 @@ class Ladder:
         self._tokens[key] = f"{tick}{lots}"
         if rank < CHECKSUM_LEVELS:
             self._top = None
-        return Change(rank, tick, lots)
+        return Change(rank, tick, lots, self._levels_at(DEPTHS) if is_new else ())
 
     def remove(self, rank: int) -> Change:
         """Remove the level at `rank`."""
-        keys, lots = self.keys, self._lots
-        key = keys.pop(rank)
-        del lots[key], self._tokens[key]
+        key = self.keys.pop(rank)
+        del self._lots[key], self._tokens[key]
         if rank < CHECKSUM_LEVELS:
             self._top = None
-        count, sign = len(keys), self.sign
-        refill = tuple(
-            [(sign * keys[depth - 1], lots[keys[depth - 1]]) if depth <= count else None for depth in DEPTHS]
-        )
-        return Change(rank, sign * key, 0, refill)
+        return Change(rank, self.sign * key, 0, self._levels_at(_LAST_RANKS))
+
+    def _levels_at(self, ranks: tuple[int, ...]) -> tuple[tuple[int, int] | None, ...]:
+        keys, lots, sign, count = self.keys, self._lots, self.sign, len(self.keys)
+        return tuple([(sign * keys[rank], lots[keys[rank]]) if rank < count else None for rank in ranks])
 
     def top(self, depth: int) -> list[tuple[int, int]]:
         """The best `depth` levels as (tick, lots), best first."""

@@ -57,7 +57,7 @@ class Recording:
             frame = _unwrap(line.strip())
             if frame is not None:
                 self._take(index, frame)
-        self.symbols = frozenset(stream.symbol for stream in self.streams)
+        self.symbols = tuple(sorted({stream.symbol for stream in self.streams if stream.symbol is not None}))
         if not self.streams:
             raise UsageError("no market data in the recording; expected frames, one a line, or objects with `frame`")
         if not self.instruments:
@@ -143,6 +143,7 @@ class Playback(Generic[Subscriber]):
 
     def __init__(self, recording: Recording) -> None:
         self.now_ns = SIMULATED_START_NS
+        self.symbols = recording.symbols
         self._recording = recording
         # (index in the file, number of the subscription, position in its list)
         self._next: list[tuple[int, int, int]] = []
@@ -161,7 +162,7 @@ class Playback(Generic[Subscriber]):
         """Kraken's words if the recording has nothing of the symbol, or its book at another depth only."""
         if stream.symbol is None:
             return None
-        if stream.symbol not in self._recording.symbols:
+        if stream.symbol not in self.symbols:
             return unlisted(stream.symbol)
         if stream.channel == "book" and stream not in self._recording.streams:
             return "Subscription depth not supported"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,7 @@ from krakenwire.clock import NS_PER_S, Clock, SystemClock, Timer
 from krakenwire.errors import UsageError
 
 from .connection import HEARTBEAT_NS, MAX_REQUEST, Connection
+from .instruments import select
 from .market import SIMULATED_START_NS, Market
 from .playback import Playback, Recording
 from .source import MarketSource, Source
@@ -50,7 +51,8 @@ class SimulatorServer:
     off once `max_buffer` bytes wait for it; a market without a rate waits for its clients first.
 
     Args:
-        source: a market, or a recording to play; a `Market` of the default listing if None.
+        source: a market, or a recording to play; if None, a market of the default listing is made.
+        symbols: which of the default listing that market trades; all if None.
         host: the address to bind; loopback unless told otherwise.
         port: 0 lets the system choose.
         rate: market data frames a second over all streams, each counted once however many listen; None is as
@@ -65,12 +67,17 @@ class SimulatorServer:
 
     Attributes:
         slow_clients_dropped: clients that were cut off because they did not read.
+
+    Raises:
+        UnknownSymbol: the default listing does not hold one of `symbols`.
+        UsageError: `rate` is not more than 0, or both `source` and `symbols` are given.
     """
 
     def __init__(
         self,
         source: Market | Recording | None = None,
         *,
+        symbols: Iterable[str] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         rate: float | None = None,
@@ -85,7 +92,11 @@ class SimulatorServer:
             raise UsageError(f"rate must be more than 0 messages a second, or None for as fast as it goes; got {rate}")
         self._clock: Clock = SystemClock() if clock is None else clock
         if source is None:
-            source = Market(seed=seed, start_ns=SIMULATED_START_NS if hold else self._clock.now_ns())
+            listings = None if symbols is None else select(symbols)
+            start_ns = SIMULATED_START_NS if hold else self._clock.now_ns()
+            source = Market(listings, seed=seed, start_ns=start_ns)
+        elif symbols is not None:
+            raise UsageError("symbols= chooses from the default listing; give a source or symbols, not both")
         self.source: Source[Connection]
         self.source = Playback(source) if isinstance(source, Recording) else MarketSource(source)
         self.message_rate = message_rate
@@ -159,6 +170,11 @@ class SimulatorServer:
     def env(self) -> dict[str, str]:
         """The environment variables that point a client at this server."""
         return {"KRAKEN_WS_PUBLIC_URL": self.url}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What can be subscribed."""
+        return self.source.symbols
 
     @property
     def connections(self) -> int:

@@ -21,6 +21,10 @@ class Source(Protocol[Subscriber]):
     """A stock of streams. Subscribers are whatever hashable things the server hands in."""
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """What can be subscribed."""
+
+    @property
     def now_ns(self) -> int:
         """The simulated time: that of the last step."""
 
@@ -51,7 +55,7 @@ class MarketSource(Generic[Subscriber]):
     def __init__(self, market: Market) -> None:
         self.market = market
         self.feed = Feed(market)
-        self._symbols = frozenset(market.symbols)
+        self.symbols = market.symbols
         self._subscribers: dict[Stream, dict[Subscriber, None]] = {}
         self._moving: set[str] = set()
 
@@ -67,7 +71,7 @@ class MarketSource(Generic[Subscriber]):
 
     def refuse(self, stream: Stream) -> str | None:
         """Kraken's words if the market does not trade the symbol."""
-        if stream.symbol is None or stream.symbol in self._symbols:
+        if stream.symbol is None or stream.symbol in self.symbols:
             return None
         return unlisted(stream.symbol)
 

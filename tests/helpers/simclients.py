@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import struct
 import zlib
@@ -172,7 +173,9 @@ class RawClient:
         )
         async with asyncio.timeout(PATIENCE_S):
             head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 101"), head
+        if not head.startswith(b"HTTP/1.1 101"):
+            await client.close()
+            raise ConnectionRefusedError(head.decode())
         return client
 
     def send(self, message: object) -> None:
@@ -205,6 +208,8 @@ class RawClient:
 
     async def close(self) -> None:
         """Cut the connection."""
+        self.writer.close()
         self.writer.transport.abort()
-        async with asyncio.timeout(PATIENCE_S):
-            await asyncio.wait([asyncio.ensure_future(self.writer.wait_closed())])
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self.writer.wait_closed()

@@ -1,0 +1,131 @@
+"""One recording through the core: the figures, and what was wrong in words."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from typing import cast
+
+from krakenwire.clock import NS_PER_S, Clock
+from krakenwire.errors import FrameError, UsageError
+from krakenwire.events import BookInvalidated, Event, Gap, Undecodable
+from krakenwire.journal import FrameReplay, RecordedFrame, read_frames
+from krakenwire.protocol.report import Report
+
+__all__ = ["STDIN", "Replayed", "replay_file"]
+
+STDIN = "-"
+AT_ONCE = 4096
+"""Frames between two reports of progress."""
+PEEKED = 4096
+MOST_PROBLEMS = 20
+SHOWN_BYTES = 60
+
+OnEvents = Callable[[Sequence[Event]], object]
+OnProgress = Callable[[int], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What came of one recording.
+
+    Attributes:
+        file: its name, `-` for stdin.
+        report: the figures.
+        problems: the first of what was wrong, a line each.
+        more_problems: how many more there were.
+    """
+
+    file: str
+    report: Report
+    problems: tuple[str, ...]
+    more_problems: int
+
+
+def replay_file(
+    file: str, clock: Clock, *, on_events: OnEvents | None = None, on_progress: OnProgress | None = None
+) -> Replayed:
+    """Play the recording `file`.
+
+    Args:
+        file: a path, or `-` for stdin.
+        clock: measures how long it took.
+        on_events: called with the events of each frame, in order.
+        on_progress: called with the bytes of the file read so far, now and then.
+
+    Raises:
+        UsageError: it cannot be read, is empty, or is no recording.
+    """
+    problems: list[str] = []
+    wrong = 0
+
+    def take(events: Sequence[Event]) -> None:
+        nonlocal wrong
+        for event in events:
+            if (problem := _problem(event)) is not None:
+                wrong += 1
+                if len(problems) < MOST_PROBLEMS:
+                    problems.append(problem)
+        if on_events is not None:
+            on_events(events)
+
+    replay = FrameReplay(take)
+    began_ns = clock.monotonic_ns()
+    with _opened(file) as opened:
+        if b"\0" in opened.peek(PEEKED)[:PEEKED]:
+            raise UsageError(f"{file} is binary; expected text, one frame a line")
+        for frames in _batches(read_frames(opened), file):
+            replay.feed(frames)
+            if on_progress is not None:
+                on_progress(opened.tell())
+    if not replay.core.frames:
+        raise UsageError(f"{file} is empty: there is no received frame in it")
+    report = replay.report((clock.monotonic_ns() - began_ns) / NS_PER_S)
+    return Replayed(file=file, report=report, problems=tuple(problems), more_problems=wrong - len(problems))
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BufferedReader]:
+    if file == STDIN:
+        yield cast("BufferedReader", sys.stdin.buffer)
+        return
+    try:
+        opened = open(file, "rb")  # noqa: SIM115  # closed below; only a failure to open is caught here
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    with opened:
+        yield opened
+
+
+def _batches(frames: Iterator[RecordedFrame], file: str) -> Iterator[list[RecordedFrame]]:
+    while True:
+        try:
+            batch = list(itertools.islice(frames, AT_ONCE))
+        except FrameError as error:
+            raise UsageError(f"{file} is no recording: {error}") from error
+        except OSError as error:
+            raise UsageError(f"cannot read {file}: {error.strerror}") from error
+        if not batch:
+            return
+        yield batch
+
+
+def _problem(event: Event) -> str | None:
+    """What is wrong, if the event says that something is."""
+    if isinstance(event, BookInvalidated):
+        if event.reason != "checksum":
+            return f"frame {event.n}: the book of {event.symbol} is no longer synced: {event.reason}"
+        return (
+            f"frame {event.n}: the book of {event.symbol} does not match its checksum: "
+            f"expected {event.expected}, computed {event.computed}"
+        )
+    if isinstance(event, Undecodable):
+        where = "" if event.offset is None else f" at byte {event.offset}"
+        return f"frame {event.n}: {event.reason}{where}: {event.frame[:SHOWN_BYTES].decode(errors='replace')}"
+    if isinstance(event, Gap):
+        return f"frame {event.n}: {event.symbol or ''} {event.of}: {event.reason}"
+    return None

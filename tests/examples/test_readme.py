@@ -1,0 +1,48 @@
+"""The README is true: its program runs, its commands and links are there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.processes import run, simulator
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+README = (CHECKOUT / "README.md").read_text("utf-8")
+PAGES = ("README.md", "docs/cli.md", "examples/README.md")
+
+
+def test_program_runs_as_it_stands() -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    with simulator("--rate", "500") as env:
+        ended = run(program=(sys.executable, "-c", program), env=env)
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert len(lines) == 10
+    assert all(line.startswith("Level(price=Decimal('6") for line in lines)
+
+
+def test_two_commands_are_targets_of_the_makefile() -> None:
+    makefile = (CHECKOUT / "Makefile").read_text("utf-8")
+    for target in set(re.findall(r"make ([a-z]+) ", README)) | {"demo", "test"}:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_commands_named_exist() -> None:
+    commands = set(re.findall(r"^    krakenwire (\w+)", README, re.MULTILINE))
+    assert commands == {"demo", "stream", "book", "replay", "sim", "doctor"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    base = (CHECKOUT / page).parent
+    text = (CHECKOUT / page).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (base / target).exists(), f"{page} links to {target}"
+
+
+def test_it_says_what_it_is_not() -> None:
+    assert "Spot only; not yet run against the live exchange" in README
