@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,8 @@ from krakenwire.streams import StreamRequest, Streams
 from krakenwire.subscribing import Subscriber, keys_of, rejection
 
 __all__ = ["BookHandle", "Client"]
+
+_log = logging.getLogger("krakenwire")
 
 _INSTRUMENTS = Key("instrument")
 
@@ -84,6 +87,7 @@ class Client(Streams):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._books: set[BookHandle] = set()
         self._state: Literal["new", "open", "closed"] = "new"
+        self._failure: BaseException | None = None
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -215,8 +219,7 @@ class Client(Streams):
             self._hub.detach(inbox)
             self._followers.pop(id(inbox), None)
             keys, held[:] = held[:], []
-            if self._state == "open":
-                self._opened()[1].release(keys)
+            self._release(keys)
 
         return Reader(inbox, on_loss=request.on_loss, subscribe=subscribe, release=release)
 
@@ -256,6 +259,7 @@ class Client(Streams):
             raise ConnectionClosed(
                 f"the exchange did not send its instruments within {self._timeout:g} s, so no symbol can be checked"
             ) from None
+        self._opened()
 
     def _see_instrument(self, event: Message) -> None:
         assert self._catalogued is not None  # noqa: S101  # set by connect, before anything is published
@@ -268,14 +272,25 @@ class Client(Streams):
         for follower in list(self._followers.values()):
             follower(event.symbol)
 
+    def _release(self, keys: Sequence[Key]) -> None:
+        if self._state == "open" and self._subscriber is not None and keys:
+            self._subscriber.release(keys)
+
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._spawned)
+
+    def _spawned(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("a new listing could not be followed: %s", error)
 
     def _opened(self) -> tuple[Pump, Subscriber]:
         if self._state == "closed":
             raise ConnectionClosed("this client was closed; make a new one")
+        if self._failure is not None:
+            raise self._failure
         if self._pump is None or self._subscriber is None:
             raise UsageError("connect first: `async with Client() as kraken:` or `await kraken.connect()`")
         return self._pump, self._subscriber
@@ -290,6 +305,9 @@ class Client(Streams):
         if self._subscriber is not None:
             self._subscriber.fail(error)
         if connection == MAIN:
+            self._failure = error
+            if self._catalogued is not None:
+                self._catalogued.set()  # nobody waits for what will not come
             self._end_books(error)
             self._hub.end(error)
 
@@ -360,8 +378,8 @@ class BookHandle:
     def _release(self) -> None:
         client, key = self._client, self._key
         self.end(ConnectionClosed(f"the book of {self._symbol} was released"))
-        if key is not None and client._state == "open":
-            client._opened()[1].release([key])
+        if key is not None:
+            client._release([key])
 
 
 def _interest(placement: Placement) -> Interest:

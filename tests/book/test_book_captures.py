@@ -7,7 +7,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-PAIRS = ("ALGO/BTC", "LSK/USD", "USDC/GBP", "FIL/BTC", "WAVES/ETH", "ICX/USD", "AUD/USD", "KAVA/USD", "DASH/EUR", "BTC/USD")
+PAIRS = (
+    "ALGO/BTC",
+    "LSK/USD",
+    "USDC/GBP",
+    "FIL/BTC",
+    "WAVES/ETH",
+    "ICX/USD",
+    "AUD/USD",
+    "KAVA/USD",
+    "DASH/EUR",
+    "BTC/USD",
+)
 
 
 def lines(path: Path) -> list[bytes]:

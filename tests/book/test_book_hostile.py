@@ -6,8 +6,8 @@ import zlib
 from typing import Any
 
 import pytest
-from helpers.frames import v2_element, v2_frame
 
+from helpers.frames import v2_element, v2_frame
 from krakenwire.book import reasons
 from krakenwire.errors import FrameError
 
@@ -39,7 +39,7 @@ ODD_BUT_RIGHT = {
     "as Kraken writes it": FRAME,
     "spaces everywhere": FRAME.replace(",", " ,\n").replace(":", "\t: ").replace("{", " { ").replace("]", "\r\n] "),
     "channel last": f'{{"data":[{ELEMENT}],"type":"snapshot","channel":"book"}}',
-    "unknown keys": f'{{"a":{{"b":[1,null]}},"channel":"book","type":"snapshot","sequence":7,"data":[{ELEMENT}],"z":1}}',
+    "unknown keys": f'{{"a":{{"b":[1,null]}},"channel":"book","type":"snapshot","seq":7,"data":[{ELEMENT}],"z":1}}',
     "keys of an element in another order": element(
         f'"checksum":{CHECKSUM},"asks":[{ASK}],"x":[[],{{}}],"symbol":"BTC/USD","bids":[{BID}]'
     ),
@@ -55,7 +55,9 @@ ODD_BUT_RIGHT = {
     "known keys within unknown ones": FRAME.replace('"type"', '"x":{"channel":1,"type":2,"data":3},"type"'),
     "known keys twice within unknown ones": FRAME.replace('"type"', '"x":{"data":1,"data":2},"type"'),
     "unknown keys twice": FRAME.replace('"type"', '"x":1,"x":2,"type"'),
-    "strings with everything in them": FRAME.replace('"type"', '"x":"\\"\\\\\\b\\f\\n\\r\\t é€😀\\ud83d\\ude00","type"'),
+    "strings with everything in them": FRAME.replace(
+        '"type"', '"x":"\\"\\\\\\b\\f\\n\\r\\t é€😀\\ud83d\\ude00","type"'
+    ),
     "64 levels of nesting": FRAME.replace('"type"', f'"x":{"[" * 63}{"]" * 63},"type"'),
     "no bids": element(f'"symbol":"BTC/USD","asks":[{ASK}],"checksum":{zlib.crc32(b"3425")}'),
     "neither side": element('"symbol":"BTC/USD","checksum":0'),
@@ -73,7 +75,8 @@ ODD_BUT_RIGHT = {
 
 @pytest.mark.parametrize("frame", ODD_BUT_RIGHT.values(), ids=ODD_BUT_RIGHT)
 def test_frame_that_is_odd_but_right_is_verified(impl: Any, frame: str) -> None:
-    books, out = books_of(impl), []
+    books = books_of(impl)
+    out: list[Any] = []
     assert books.apply(frame.encode(), out) == impl.NOTABLE
     assert [event.outcome for event in out] == ["verified"]
 
@@ -225,7 +228,10 @@ WRONG = {
         element('"symbol":"a","checksum":1,"timestamp":§"2026-02-29T17:54:39Z"'),
         reasons.TIMESTAMP,
     ),
-    "canonical, but the time is wrong": (FRAME[:-3] + ',"timestamp":§"2026-13-01T00:00:00.000000Z"}]}', reasons.TIMESTAMP),
+    "canonical, but the time is wrong": (
+        FRAME[:-3] + ',"timestamp":§"2026-13-01T00:00:00.000000Z"}]}',
+        reasons.TIMESTAMP,
+    ),
     "canonical, but the time is empty": (FRAME[:-3] + ',"timestamp":§""}]}', reasons.TIMESTAMP),
     "canonical, but the time is of NULs": (FRAME[:-3] + ',"timestamp":"§' + "\0" * 20 + '"}]}', reasons.CONTROL),
     # v1
@@ -262,7 +268,8 @@ WRONG = {
 @pytest.mark.parametrize(("frame", "reason"), WRONG.values(), ids=WRONG)
 def test_frame_that_is_wrong_changes_nothing_and_says_where_it_broke(impl: Any, frame: str, reason: str) -> None:
     offset = len(frame[: frame.index(AT)].encode())
-    books, out = books_of(impl), []
+    books = books_of(impl)
+    out: list[Any] = []
     books.apply(FRAME.encode(), out)
     state = books.get("BTC/USD")
     before = (state.levels("bids"), state.levels("asks"), state.status, state.checksum, books.verified, books.unknown)
@@ -278,8 +285,10 @@ def test_frame_that_is_wrong_changes_nothing_and_says_where_it_broke(impl: Any, 
 
 @pytest.mark.parametrize(
     "text",
-    [b"\xff", b"\x80", b"\xc3", b"\xc3\x28", b"\xc0\x80", b"\xe0\x80\x80", b"\xe2\x82", b"\xed\xa0\x80", b"\xef\xbf"]
-    + [b"\xf0\x80\x80\x80", b"\xf0\x9f\x98", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80"],
+    [
+        *(b"\xff", b"\x80", b"\xc3", b"\xc3\x28", b"\xc0\x80", b"\xe0\x80\x80", b"\xe2\x82", b"\xed\xa0\x80"),
+        *(b"\xef\xbf", b"\xf0\x80\x80\x80", b"\xf0\x9f\x98", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80"),
+    ],
     ids=bytes.hex,
 )
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
@@ -291,7 +300,8 @@ def test_invalid_utf8_is_found_where_it_begins(impl: Any, text: bytes, cut: bool
 
 
 def test_frame_cut_anywhere_is_refused_or_no_book(impl: Any) -> None:
-    books, out = books_of(impl), []
+    books = books_of(impl)
+    out: list[Any] = []
     whole = (FRAME[:-3] + ',"timestamp":"2026-07-19T17:54:39.614696Z"}]}').encode()
     seen = whole.index(b'"book"') + len('"book"')
     for size in range(len(whole)):
@@ -305,7 +315,8 @@ def test_frame_cut_anywhere_is_refused_or_no_book(impl: Any) -> None:
 
 
 def test_good_element_before_a_bad_one_is_not_applied(impl: Any) -> None:
-    books, out = books_of(impl), []
+    books = books_of(impl)
+    out: list[Any] = []
     with pytest.raises(FrameError, match="price must be positive"):
         books.apply(v2_frame("snapshot", ELEMENT, v2_element("BTC/USD", [("0", "1")])), out)
     assert (books.get("BTC/USD").status, books.verified, out) == ("empty", 0, [])
@@ -317,7 +328,8 @@ def test_numbers_at_the_limits_are_taken_exactly(impl: Any) -> None:
         *("12345678901234567890123e-10", "0.1e19", "1000000000000000000000000000e-18"),
     ]
     for text in texts:
-        books, out = books_of(impl), []
+        books = books_of(impl)
+        out: list[Any] = []
         books.apply(v2_frame("snapshot", v2_element("BTC/USD", [(text, text)])), out)
         level = out[0].bids[0]
         assert level.price == level.qty == level.price.__class__(text)
@@ -325,7 +337,8 @@ def test_numbers_at_the_limits_are_taken_exactly(impl: Any) -> None:
 
 @pytest.mark.parametrize("zero", ["0", "0.0", "0.00000000", "0e0", "0e99", "0.0e-17", '"0"'])
 def test_zero_in_any_form_deletes(impl: Any, zero: str) -> None:
-    books, out = books_of(impl), []
+    books = books_of(impl)
+    out: list[Any] = []
     books.apply(FRAME.encode(), out)
     frame = v2_frame("update", v2_element("BTC/USD", [("1.5", zero)], [], zlib.crc32(b"3425")))
     assert books.apply(frame, out) == impl.QUIET

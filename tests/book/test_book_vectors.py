@@ -23,7 +23,8 @@ def padded(pairs: list[list[str]], price_decimals: int, qty_decimals: int) -> li
 
 def test_docs_btcusd(impl: Any, vectors: Path) -> None:
     data = load(vectors / "v2_book_docs_btcusd.json")
-    books, out = impl.Books(), []
+    books = impl.Books()
+    out: list[Any] = []
     state = books.add("BTC/USD", 10)
     books.apply(v2_frame("snapshot", v2_element("BTC/USD", data["bids"], data["asks"], data["checksum"])), out)
     assert (out[0].outcome, state.checksum) == ("verified", 3310070434)
@@ -38,7 +39,8 @@ def test_docs_maticusd_as_padded_and_as_printed(impl: Any, vectors: Path) -> Non
         (snapshot["bids"], snapshot["asks"], padded(update["bids"], 4, 8), 0),
         (raw["raw_bids"], raw["raw_asks"], update["bids"], 2),
     ):
-        books, out = impl.Books(), []
+        books = impl.Books()
+        out: list[Any] = []
         books.add("MATIC/USD", 10).set_precision(4, 8)
         books.apply(v2_frame("snapshot", v2_element("MATIC/USD", bids, asks, snapshot["checksum"])), out)
         books.apply(v2_frame("update", v2_element("MATIC/USD", changes, [], update["checksum"])), out)
@@ -48,7 +50,8 @@ def test_docs_maticusd_as_padded_and_as_printed(impl: Any, vectors: Path) -> Non
 
 def test_raw_wire_frames(impl: Any, vectors: Path) -> None:
     for name, symbol, count in (("ethusd_depth10", "ETH/USD", 2), ("btcusd_depth10_2026", "BTC/USD", 27)):
-        books, out = impl.Books(), []
+        books = impl.Books()
+        out: list[Any] = []
         books.add(symbol, 10)
         for frame in load(vectors / f"v2_book_rawwire_{name}.json")["frames"]:
             books.apply(frame.encode(), out)
@@ -56,19 +59,19 @@ def test_raw_wire_frames(impl: Any, vectors: Path) -> None:
 
 
 def test_v2_capture_of_2023(impl: Any, vectors: Path) -> None:
-    books, out = impl.Books(), []
+    books = impl.Books()
+    out: list[Any] = []
     books.add("BTC/USD", 10)
     for message in load(vectors / "v2_book_capture_btcusd_depth10.json")["messages"]:
-        element = v2_element(
-            "BTC/USD", message["bids"], message["asks"], message["checksum"], message["timestamp"]
-        )
+        element = v2_element("BTC/USD", message["bids"], message["asks"], message["checksum"], message["timestamp"])
         books.apply(v2_frame(message["type"], element), out)
     assert books.verified == len(out) == 150
 
 
 def test_v1_docs(impl: Any, vectors: Path) -> None:
     data = load(vectors / "v1_book_docs.json")
-    books, out = impl.Books(), []
+    books = impl.Books()
+    out: list[Any] = []
     books.add("XBT/USD", 10)
     payload = {"as": data["as"], "bs": data["bs"], "c": data["checksum"]}
     books.apply(json.dumps([1, payload, "book-10", "XBT/USD"]).encode(), out)
@@ -76,7 +79,8 @@ def test_v1_docs(impl: Any, vectors: Path) -> None:
 
 
 def test_v1_capture_of_2023(impl: Any, vectors: Path) -> None:
-    books, out = impl.Books(), []
+    books = impl.Books()
+    out: list[Any] = []
     books.add("BTC/USD", 10, wire_name="XBT/USD")
     for message in load(vectors / "v1_book_capture_xbtusd_depth10.json")["messages"]:
         books.apply(json.dumps(message).encode(), out)
@@ -84,7 +88,8 @@ def test_v1_capture_of_2023(impl: Any, vectors: Path) -> None:
 
 
 def test_v1_update_in_two_objects(impl: Any, vectors: Path) -> None:
-    books, out = impl.Books(), []
+    books = impl.Books()
+    out: list[Any] = []
     books.add("BTC/USD", 10, wire_name="XBT/USD")
     books.apply(b'[336,{"as":[],"bs":[]},"book-10","XBT/USD"]', out)
     for message in load(vectors / "v1_book_two_object_examples.json"):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from helpers.processes import run
+from helpers.processes import objects, run
 from krakenwire import __version__
 
 COMMANDS = ("demo", "stream", "book", "replay", "sim", "doctor")
@@ -65,6 +65,23 @@ def test_nobody_listening_ends_with_3(command: tuple[str, ...]) -> None:
     assert (ended.code, ended.out) == (3, "")
     assert "cannot connect to ws://127.0.0.1:1/v2" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_doctor_reports_in_json_and_tells_an_unreachable_exchange_by_3(simulated: dict[str, str]) -> None:
+    ended = run("doctor", "--json", "--timeout", "20", env={**simulated, "KRAKEN_SPOT_URL": "http://127.0.0.1:1"})
+    (report,) = objects(ended.out)
+    status = {check["name"]: check["status"] for check in report["checks"]}
+    assert (status["kernel"], status["websocket"], status["rest"]) in (
+        ("ok", "ok", "failed"),
+        ("warning", "ok", "failed"),
+    )
+    assert (report["status"], ended.code, ended.err) == ("failed", 3, "")
+
+
+def test_doctor_refuses_what_is_no_address() -> None:
+    ended = run("doctor", "--url", "https://example.com")
+    assert (ended.code, ended.out) == (2, "")
+    assert "wss://" in ended.err
 
 
 @pytest.mark.parametrize("how", ["option", "variable"])

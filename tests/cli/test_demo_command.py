@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pty
 import signal
+import threading
 from typing import Any
 
 import msgspec
 import pytest
 import typer
 
-from helpers.processes import end, objects, run, running
+from helpers.processes import TIMEOUT, end, objects, run, running
 from krakenwire import Report
 from krakenwire.cli.demo import conclude
 from krakenwire.cli.demo_run import Demo, Outcome, Plan
@@ -79,18 +81,30 @@ def test_unknown_symbol_names_the_nearest() -> None:
     assert "BTC/USD" in ended.err
 
 
+def look_at(screen: int, drawn: threading.Event) -> None:
+    """Read a terminal until nobody writes to it any more."""
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux tells the end of it
+        while chunk := os.read(screen, 4096):
+            shown += chunk
+            if b"BTC/USD" in shown:
+                drawn.set()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_it_with_the_report(number: int) -> None:
     screen, stderr = pty.openpty()
+    drawn = threading.Event()
+    reading = threading.Thread(target=look_at, args=(screen, drawn))
     try:
-        # Drawn on stderr, since that is a terminal: once a row is there, it runs.
+        # It draws on stderr, since that is a terminal: once a row is there, it runs.
         with running("demo", "--json", env={"TERM": "xterm"}, stderr=stderr) as process:
-            shown = b""
-            while b"BTC/USD" not in shown:
-                shown += os.read(screen, 4096)
+            os.close(stderr)
+            reading.start()
+            assert drawn.wait(TIMEOUT)
             ended = end(process, number)
     finally:
-        os.close(stderr)
+        reading.join()
         os.close(screen)
     (figures,) = objects(ended.out)
     assert ended.code == 0

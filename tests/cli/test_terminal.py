@@ -89,5 +89,5 @@ def test_book_shows_a_ladder_that_moves(screen: Screen, simulated: dict[str, str
     screen.wait_for(lambda text: "spread" in text and text != first)
     screen.press("C-c")
     last = screen.wait_for(lambda text: "exit 0" in text)
-    assert "synced" in last
+    assert "top 10 proven" in last
     assert "Traceback" not in last

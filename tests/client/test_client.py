@@ -18,6 +18,7 @@ from krakenwire import (
     BookUnsynced,
     BookUpdate,
     Client,
+    ConnectBudget,
     ConnectFailed,
     Connected,
     ConnectionClosed,
@@ -429,6 +430,35 @@ async def test_a_terminal_close_ends_every_reader_with_its_reason(bench: Bench) 
     with pytest.raises(ConnectFailed, match="policy violation"):
         await anext(reader)
     assert bench.told(Disconnected)[-1].terminal
+    with pytest.raises(ConnectFailed, match="policy violation"):
+        await open_reader(bench, bench.client.trades("ETH/USD"))
+
+
+async def test_the_connect_budget_holds_a_reconnect_back() -> None:
+    bench = Bench(MemoryExchange(), connect_budget=ConnectBudget(limit=2, window=100.0))
+    await bench.run(bench.client.connect())
+    await bench.exchange.cut()
+    await bench.exchange.advance(5)
+    assert len(bench.exchange.network.urls) == 2
+    await bench.exchange.cut()
+    await bench.exchange.advance(90)
+    assert len(bench.exchange.network.urls) == 2
+    await bench.exchange.advance(10)
+    assert len(bench.exchange.network.urls) == 3
+    await bench.run(bench.client.close())
+
+
+async def test_drop_connections_recovers() -> None:
+    bench = Bench(MemoryExchange())
+    await bench.run(bench.client.connect())
+    bench.client.drop_connections()
+    await bench.exchange.advance(2)
+    assert [type(event) for event in bench.log if isinstance(event, Connected | Disconnected)] == [
+        Connected,
+        Disconnected,
+        Connected,
+    ]
+    await bench.run(bench.client.close())
 
 
 async def test_a_silent_connection_is_pinged_and_then_opened_anew(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import krakenwire
 
-__all__ = ["KRAKENWIRE", "Ended", "end", "environment", "objects", "run", "running", "simulator"]
+__all__ = ["KRAKENWIRE", "TIMEOUT", "Ended", "end", "environment", "objects", "run", "running", "simulator"]
 
 KRAKENWIRE = (sys.executable, "-m", "krakenwire")
 TIMEOUT = 50
@@ -30,8 +30,9 @@ class Ended(NamedTuple):
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours, without what would change what a command does; the same krakenwire is found."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KRAKEN_", "KRAKENWIRE_DEBUG"))}
+    """Ours, without what would change what a command does or says; the same krakenwire is found."""
+    changing = ("KRAKEN_", "KRAKENWIRE_DEBUG", "PYTHONASYNCIODEBUG")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(changing)}
     kept["PYTHONPATH"] = str(Path(krakenwire.__file__).parent.parent)
     # Tracebacks and JSON are looked at, and neither a terminal's width nor its colours are ours to inherit.
     kept |= {"COLUMNS": "120", "LINES": "50", "TERM": "dumb", "NO_COLOR": "1"}

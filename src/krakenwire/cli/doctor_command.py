@@ -37,8 +37,9 @@ def doctor(
 
     Ends with 3 if only the exchange cannot be reached, with 1 if the installation itself is broken.
     """
-    endpoints = Endpoints.from_environment(os.environ)
-    report = asyncio.run(run(url or endpoints.public, timeout, rest_url=endpoints.rest))
+    found = Endpoints.from_environment(os.environ)
+    endpoints = Endpoints(public=url, rest=found.rest) if url else found
+    report = asyncio.run(run(endpoints.public, timeout, rest_url=endpoints.rest))
     if json:
         print_json(report.as_dict())
     else:

@@ -96,8 +96,12 @@ def read_frames(file: BinaryIO) -> Iterator[RecordedFrame]:
         yield _recorded(line.strip())
 
 
+_BARE = (b'{"channel"', b'{"method"', b'{"event"')
+"""How most frames begin: what begins so is one, without a further look."""
+
+
 def _recorded(line: bytes) -> RecordedFrame:
-    if not line.startswith(b"{"):
+    if not line.startswith(b"{") or line.startswith(_BARE):
         return RecordedFrame(line)
     try:
         parts = _line.decode(line)
