@@ -7,6 +7,7 @@ Switches, by environment:
 """
 
 import os
+from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup  # type: ignore[import-untyped]  # it ships no types
@@ -32,7 +33,7 @@ setup(
             Extension(
                 "krakenwire.book.kernel",
                 [f"{BOOK}/kernel.pyx"],
-                depends=[f"{BOOK}/{name}" for name in ("crc.pxi", "crc_fold.h", "ladder.pxi", "scan.pxi")],
+                depends=glob(f"{BOOK}/*.pxi") + glob(f"{BOOK}/*.h"),
                 extra_compile_args=compile_args,
                 extra_link_args=link_args,
                 define_macros=macros,

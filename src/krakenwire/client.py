@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from krakenwire.book import Book
 from krakenwire.clock import Clock, SystemClock, timeout
 from krakenwire.errors import ConnectionClosed, UsageError
-from krakenwire.events import LIFECYCLE, Event, Instrument, Message, SubscribeRejected
+from krakenwire.events import LIFECYCLE, Asset, Event, Instrument, Message, SubscribeRejected
 from krakenwire.hub import Hub, Inbox, Interest, OnLoss, Policy, Reader
 from krakenwire.net.backoff import ConnectBudget
 from krakenwire.net.endpoints import Endpoints
@@ -83,6 +83,7 @@ class Client(Streams):
         self._pump: Pump | None = None
         self._subscriber: Subscriber | None = None
         self._catalogued: asyncio.Event | None = None
+        self._assets: dict[str, Asset] = {}
         self._followers: dict[int, Callable[[str], None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._books: set[BookHandle] = set()
@@ -202,8 +203,8 @@ class Client(Streams):
             self._opened()
             symbols = await self._resolve(request.symbols)
             if "instrument" in request.channels:
-                for instrument in self.core.catalogue:
-                    inbox.put(instrument)
+                for known in (*self._assets.values(), *self.core.catalogue):
+                    inbox.put(known)
             try:
                 refused = await want(symbols)
             except BaseException:
@@ -263,6 +264,8 @@ class Client(Streams):
 
     def _see_instrument(self, event: Message) -> None:
         assert self._catalogued is not None  # noqa: S101  # set by connect, before anything is published
+        if isinstance(event, Asset):
+            self._assets[event.id] = event
         if not isinstance(event, Instrument):
             return
         first = not self._catalogued.is_set()

@@ -120,7 +120,12 @@ class ManualClock:
         """Move time forward, firing every timer on the way at its own moment, and let woken tasks run.
 
         Cancellation: partial; the clock may stand anywhere up to the goal.
+
+        Raises:
+            ValueError: time would run backwards.
         """
+        if seconds < 0:
+            raise ValueError(f"time does not run backwards: expected seconds of at least 0, got {seconds!r}")
         goal = self._monotonic_ns + round(seconds * NS_PER_S)
         await self.settle()
         while self._timers and self._timers[0][0] <= goal:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,9 @@ def test_environment_chooses_the_pure_one() -> None:
         "print(KERNEL, Books.__module__, BookUpdate.__module__, 'krakenwire.book.kernel' in sys.modules)"
     )
     done = run(code, KRAKENWIRE_PURE="1")
-    assert done.stdout.split() == ["pure", "krakenwire.book.pure", "krakenwire.book.pure", "False"], done.stderr
+    assert done.stdout.split() == ["pure", "krakenwire.book.pure.books", "krakenwire.book.pure.update", "False"], (
+        done.stderr
+    )
 
 
 def test_missing_extension_is_an_error_that_says_how_to_build_it() -> None:
@@ -86,6 +90,26 @@ def test_both_take_the_same_arguments() -> None:
             ours = inspect.signature(getattr(one, name)).parameters.values()
             theirs = inspect.signature(method).parameters.values()
             assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in theirs], name
+
+
+def test_stub_is_true_to_the_compiled_module(require: Callable[[object, str], None], tmp_path: Path) -> None:
+    require(find_spec("mypy"), "mypy, which has stubtest, is not installed")
+    allowed = tmp_path / "allowed"
+    # Cython gives every __init__ the signature (*args, **kwargs).
+    allowed.write_text("krakenwire\\.book\\.kernel\\.\\w+\\.__init__\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mypy.stubtest", "krakenwire.book.kernel"),
+            *("--ignore-missing-stub", "--allowlist", str(allowed)),
+        ],
+        env={**os.environ, "PYTHONPATH": SOURCE, "MYPYPATH": SOURCE},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @given(st.binary(max_size=700))

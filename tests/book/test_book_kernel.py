@@ -6,6 +6,7 @@ import json
 import random
 import zlib
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -527,7 +528,7 @@ def test_canonical_text_has_no_exponent_and_no_zeros_at_the_end(impl: Any) -> No
 
 
 def test_fill_writes_the_best_levels_into_a_buffer(feed: Feed) -> None:
-    numpy = pytest.importorskip("numpy")
+    numpy = import_module("numpy")
     rows = numpy.full((2, 2), -1.0)
     assert feed.state.fill("asks", rows) == 2
     assert rows.tolist() == [[100.5, 1.5], [101.0, 2.5]]
@@ -538,7 +539,7 @@ def test_fill_writes_the_best_levels_into_a_buffer(feed: Feed) -> None:
 
 
 def test_fill_rounds_to_the_nearest_float(impl: Any) -> None:
-    numpy = pytest.importorskip("numpy")
+    numpy = import_module("numpy")
     books = impl.Books()
     state = books.add("BTC/USD", 10)
     price, qty = "1234567890.123456789012345678", "0.1000000000000000055"[:20]
@@ -549,7 +550,7 @@ def test_fill_rounds_to_the_nearest_float(impl: Any) -> None:
 
 
 def test_fill_refuses_another_kind_of_buffer(feed: Feed) -> None:
-    numpy = pytest.importorskip("numpy")
+    numpy = import_module("numpy")
     read_only = numpy.empty((3, 2))
     read_only.flags.writeable = False
     for out in (

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from helpers.processes import objects, run
+from helpers.processes import Ended, objects, run, run_all
 from krakenwire import __version__
 
 COMMANDS = ("demo", "stream", "book", "replay", "sim", "doctor")
@@ -23,31 +23,42 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
         assert word in ended.out
 
 
+@pytest.fixture(scope="module")
+def helped() -> dict[str, Ended]:
+    return dict(zip(COMMANDS, run_all([(command, "--help") for command in COMMANDS]), strict=True))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_has_examples_of_it(command: str) -> None:
-    ended = run(command, "--help")
+def test_help_of_a_command_has_examples_of_it(command: str, helped: dict[str, Ended]) -> None:
+    ended = helped[command]
     assert ended.code == 0
     assert f"krakenwire {command}" in ended.out.partition("Examples:")[2]
     assert "--json" in ended.out
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("frobnicate",),
-        ("demo", "--frobnicate"),
-        ("demo", "--seconds", "soon"),
-        ("demo", "--seconds", "1", "--messages", "1"),
-        ("demo", "--depth", "7"),
-        ("sim", "--symbols", "BTC"),
-        ("stream",),
-        ("stream", "trade"),
-        ("replay",),
-    ],
-    ids=" ".join,
+WRONG = (
+    ("frobnicate",),
+    ("demo", "--frobnicate"),
+    ("demo", "--seconds", "soon"),
+    ("demo", "--seconds", "1", "--messages", "1"),
+    ("demo", "--depth", "7"),
+    ("sim", "--symbols", "BTC"),
+    ("stream",),
+    ("stream", "trade"),
+    ("replay",),
 )
-def test_wrong_usage_ends_with_2_and_no_traceback(arguments: tuple[str, ...]) -> None:
-    ended = run(*arguments, env={"KRAKEN_WS_PUBLIC_URL": "ws://127.0.0.1:1/v2"})
+
+
+@pytest.fixture(scope="module")
+def refused() -> dict[tuple[str, ...], Ended]:
+    return dict(zip(WRONG, run_all(WRONG, env={"KRAKEN_WS_PUBLIC_URL": "ws://127.0.0.1:1/v2"}), strict=True))
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_wrong_usage_ends_with_2_and_no_traceback(
+    arguments: tuple[str, ...], refused: dict[tuple[str, ...], Ended]
+) -> None:
+    ended = refused[arguments]
     assert (ended.code, ended.out) == (2, "")
     assert ended.err
     assert "Traceback" not in ended.err

@@ -61,6 +61,14 @@ def test_pace_does_not_change_what_happens(fixed: dict[str, Any]) -> None:
     assert (unpaced["state_digest"], unpaced["event_digest"]) == (fixed["state_digest"], fixed["event_digest"])
 
 
+@pytest.mark.long
+def test_silence_does_not_get_into_what_happens() -> None:
+    # More than ten seconds without a message, at which a client would ping.
+    slow, fast = (demo("--messages", "1", "--seed", "3", "--rate", rate) for rate in ("0.08", "0"))
+    assert slow["seconds"] > 12
+    assert (slow["state_digest"], slow["event_digest"]) == (fast["state_digest"], fast["event_digest"])
+
+
 def test_another_seed_gives_another_market(fixed: dict[str, Any]) -> None:
     other = demo("--messages", "3000", "--seed", "8", "--rate", "0")
     assert other["state_digest"] != fixed["state_digest"]

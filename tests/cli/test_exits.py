@@ -29,6 +29,7 @@ from krakenwire.cli.exits import DONE, UNREACHABLE, USAGE, WRONG, reports_errors
         (SubscriptionRejected("book", "A/B", "no"), WRONG),
         (BookUnsynced("A/B", "checksum"), WRONG),
         (FrameError("bad", 3), WRONG),
+        (OSError(28, "No space left on device"), WRONG),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -46,6 +46,15 @@ async def test_body_that_begins_after_the_signal_ends_at_its_first_wait() -> Non
         assert begun
 
 
+async def test_second_signal_is_not_taken() -> None:
+    with Interrupt() as interrupt:
+        async with interrupt.ends():
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 async def test_body_ends_after_its_seconds_without_a_signal() -> None:
     with Interrupt() as interrupt:
         async with interrupt.ends(0.01):

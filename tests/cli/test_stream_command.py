@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from helpers.processes import KRAKENWIRE, end, environment, objects, run, running
+from helpers.processes import KRAKENWIRE, end, environment, objects, run, running, simulator
 from krakenwire.sim.server import SimulatorServer
 
 Environment = dict[str, str]
@@ -30,6 +30,16 @@ def test_json_events_are_one_a_line_with_exact_numbers(simulated: Environment) -
     assert snapshot["best_bid"] == snapshot["bids"][0]
     assert all(event["received_ns"] > 0 and event["connection"] == "public" for event in events)
     assert "60 events" in ended.err
+
+
+def test_every_message_of_a_book_is_printed_however_fast_they_come() -> None:
+    with simulator("--rate", "0", "--symbols", "BTC/USD") as env:
+        ended = run("stream", "book", "-s", "BTC/USD", "--json", "-n", "3000", env=env)
+    numbers = [event["seq"] for event in objects(ended.out)]
+    heartbeats = numbers[-1] - numbers[0] + 1 - len(numbers)
+    assert len(numbers) == 3000
+    assert numbers == sorted(set(numbers))
+    assert 0 <= heartbeats < 30  # one a second
 
 
 def test_depth_and_interval_are_what_is_subscribed(simulated: Environment) -> None:

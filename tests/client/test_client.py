@@ -13,6 +13,7 @@ import pytest
 from helpers.exchange import MemoryExchange
 
 from krakenwire import (
+    Asset,
     BookInvalidated,
     BookResynced,
     BookUnsynced,
@@ -249,6 +250,14 @@ async def test_instruments_gives_all_that_are_known_and_then_changes(bench: Benc
     async with await open_reader(bench, bench.client.instruments()) as reader:
         known = await drain(reader)
     assert {event.symbol for event in known if isinstance(event, Instrument)} >= set(THREE)
+    assert {event.id for event in known if isinstance(event, Asset)} >= {"BTC", "USD"}
+
+
+async def test_a_client_that_is_closed_says_that_it_does_not_come_back() -> None:
+    bench = Bench(MemoryExchange())
+    await bench.run(bench.client.connect())
+    await bench.run(bench.client.close())
+    assert [event.terminal for event in bench.told(Disconnected)] == [True]
 
 
 async def test_lifecycle_and_events_tell_what_happens(bench: Bench) -> None:

@@ -155,9 +155,11 @@ def walk(
                     for text, _ in model.best(side)
                     if (int(text.replace(".", "")) >= mid) == (side == "bids")
                 ]
+        gone = {side: len(pairs) for side, pairs in changes.items()}
         for _ in range(rng.choice((0, 1, 1, 1, 2, 3, 8))):
             side = rng.choice(("bids", "asks"))
-            there = model.best(side)
+            passed = {text for text, _ in changes[side][: gone[side]]}
+            there = [pair for pair in model.best(side) if pair[0] not in passed]
             if there and rng.random() < 0.4:
                 changes[side].append((rng.choice(there)[0], zero if rng.random() < 0.6 else qty()))
             else:

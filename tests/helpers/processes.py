@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import krakenwire
 
-__all__ = ["KRAKENWIRE", "TIMEOUT", "Ended", "end", "environment", "objects", "run", "running", "simulator"]
+__all__ = ["KRAKENWIRE", "TIMEOUT", "Ended", "end", "environment", "objects", "run", "run_all", "running", "simulator"]
 
 KRAKENWIRE = (sys.executable, "-m", "krakenwire")
 TIMEOUT = 50
@@ -55,6 +56,12 @@ def run(
         check=False,
     )
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def run_all(commands: Sequence[tuple[str, ...]], env: Mapping[str, str] | None = None) -> list[Ended]:
+    """Run commands to their ends, some of them at a time: for what is mostly starting up."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda arguments: run(*arguments, env=env), commands))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from helpers.frames import Model, Pair, v2_element, v2_frame
-
 from krakenwire.book import BookState
 from krakenwire.events import Stamp
 from krakenwire.protocol.core import MAIN, Core
@@ -17,9 +16,9 @@ from krakenwire.protocol.session import Session
 from krakenwire.protocol.subscriptions import Key
 
 __all__ = [
-    "S",
     "Exchange",
     "Feed",
+    "S",
     "Wire",
     "ack",
     "acks",
@@ -36,6 +35,7 @@ S = 1_000_000_000
 """Nanoseconds of a second."""
 
 Request = dict[str, Any]
+"""A request as it was sent, decoded."""
 Frame = bytes | str | dict[str, Any]
 T = TypeVar("T")
 
@@ -286,7 +286,9 @@ def ohlc(symbol: str = "BTC/USD", interval: int = 1) -> bytes:
     return _json({"channel": "ohlc", "type": "update", "data": [item]})
 
 
-def instrument(symbol: str = "BTC/USD", *, price_precision: int = 1, qty_precision: int = 8, kind: str = "update") -> bytes:
+def instrument(
+    symbol: str = "BTC/USD", *, price_precision: int = 1, qty_precision: int = 8, kind: str = "update"
+) -> bytes:
     """Reference data of one symbol."""
     base, _, quote = symbol.partition("/")
     pair = {

@@ -6,10 +6,10 @@ import random
 from typing import Any
 
 import pytest
-from helpers.wire import S, Exchange, Feed, Wire, ack, acks, book, instrument, refusal, ticker, trades
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.wire import Exchange, Feed, S, Wire, ack, acks, book, instrument, refusal, ticker, trades
 from krakenwire.book import BookUpdate
 from krakenwire.errors import UsageError
 from krakenwire.events import (
@@ -393,7 +393,12 @@ def test_inputs_are_numbered_in_one_order_over_all_connections(wire: Wire) -> No
     wire.receive(trades(1, 2), connection=FURTHER)
     events = wire.log[-4:]
     assert [event.n - start for event in events] == [1, 2, 3, 3]
-    assert [(event.connection, event.seq) for event in events] == [(FURTHER, 1), ("public", 3), (FURTHER, 2), (FURTHER, 2)]
+    assert [(event.connection, event.seq) for event in events] == [
+        (FURTHER, 1),
+        ("public", 3),
+        (FURTHER, 2),
+        (FURTHER, 2),
+    ]
     assert isinstance(events[-1], Trade)
 
 

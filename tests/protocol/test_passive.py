@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
+
 from helpers.frames import Model, v1_snapshot, v1_update, v2_element, v2_frame
 from helpers.wire import Feed, Wire, ack, refusal, timestamp, trades
-
 from krakenwire.book import BookUpdate
 from krakenwire.events import Gap, Subscribed, SubscribeRejected, Trade, Undecodable, Unsubscribed
 from krakenwire.protocol.passive import PassiveSession
@@ -45,7 +45,9 @@ def test_ack_without_a_depth_means_the_default(wire: Wire) -> None:
     assert wire.state().depth == 10
 
 
-@pytest.mark.parametrize(("levels", "depth"), [(0, 10), (3, 10), (10, 10), (11, 25), (100, 100), (101, 500), (1000, 1000)])
+@pytest.mark.parametrize(
+    ("levels", "depth"), [(0, 10), (3, 10), (10, 10), (11, 25), (100, 100), (101, 500), (1000, 1000)]
+)
 def test_depth_of_a_snapshot_without_an_ack_is_the_smallest_that_holds_it(wire: Wire, levels: int, depth: int) -> None:
     bids = [(f"{20000 - i}.0", "1.0") for i in range(levels)]
     checksum = Model(BTC, 1000).apply(bids, [], snapshot=True)
@@ -85,7 +87,11 @@ def test_v1_book_is_known_by_its_v2_symbol(wire: Wire) -> None:
 
 def test_v1_snapshot_without_an_ack_tells_name_and_depth(wire: Wire) -> None:
     (update,) = wire.receive(v1_snapshot("XDG/USD", 25, BIDS, ASKS))
-    assert (update.symbol, wire.state("DOGE/USD").depth, wire.state("DOGE/USD").wire_name) == ("DOGE/USD", 25, "XDG/USD")
+    assert (update.symbol, wire.state("DOGE/USD").depth, wire.state("DOGE/USD").wire_name) == (
+        "DOGE/USD",
+        25,
+        "XDG/USD",
+    )
 
 
 def test_updates_of_a_book_whose_snapshot_was_not_seen_are_counted(wire: Wire) -> None:
@@ -126,7 +132,9 @@ def test_symbol_that_is_no_pair_is_kept_as_it_is(wire: Wire) -> None:
     assert update.symbol == "INDEX"
 
 
-@pytest.mark.parametrize("frame", [v2_frame("snapshot", v2_element("A B", [], [], 0)), v1_snapshot("X/Y", 99999, [], [])])
+@pytest.mark.parametrize(
+    "frame", [v2_frame("snapshot", v2_element("A B", [], [], 0)), v1_snapshot("X/Y", 99999, [], [])]
+)
 def test_book_that_cannot_be_kept_is_counted_and_harmless(wire: Wire, frame: bytes) -> None:
     assert wire.receive(frame) == []
     assert unknown(wire) == 1

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.frames import v2_element, v2_frame
-from helpers.wire import S, Feed, Wire, ack, book, ticker, timestamp, trades
-
+from helpers.wire import Feed, S, Wire, ack, book, ticker, timestamp, trades
 from krakenwire.events import NO_STAMP, BookResynced, Connected, Heartbeat, Stamp, SystemStatus
 from krakenwire.journal import FrameReplay, read_frames
 from krakenwire.protocol.report import EventLog, make_report, state_digest

@@ -32,9 +32,9 @@ def test_illegal_move_is_refused_and_the_legal_ones_are_named(state: ConnectionS
     with pytest.raises(ProtocolError) as caught:
         next_state(state, move)
     message = str(caught.value)
-    assert f"{state.value} cannot {move.value}" in message
+    assert f"{state.value} does not expect '{move.value}'" in message
     legal = {other.value for at, other in LEGAL if at is state}
-    assert set(message.partition("it can: ")[2].split(", ")) == legal
+    assert set(message.partition("it expects: ")[2].split(", ")) == legal
 
 
 def test_every_state_can_be_left_and_reached() -> None:

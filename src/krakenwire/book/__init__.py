@@ -23,6 +23,9 @@ if TYPE_CHECKING or os.environ.get("KRAKENWIRE_PURE") != "1":
             BookUpdate,
             parse_timestamp,
         )
+
+        KERNEL: Literal["compiled", "pure"] = "compiled"
+        """Which implementation runs."""
     except ImportError as error:
         raise ImportError(
             "krakenwire's compiled book cannot be loaded. Build it with `pip install .`, or in a checkout with"
@@ -41,6 +44,8 @@ else:
         parse_timestamp,
     )
 
+    KERNEL = "pure"
+
 __all__ = [
     "KERNEL",
     "NOTABLE",
@@ -55,6 +60,3 @@ __all__ = [
     "format_timestamp",
     "parse_timestamp",
 ]
-
-KERNEL: Literal["compiled", "pure"] = "pure" if Books.__module__.endswith(".pure") else "compiled"
-"""Which implementation runs."""

@@ -1,5 +1,5 @@
 # cython: language_level=3, wraparound=False, cdivision=True, initializedcheck=False, auto_pickle=False
-"""The local order book, compiled: the classes of pure.py, which is the specification and has the commentary.
+"""The local order book, compiled: the classes of pure/, which is the specification and has the commentary.
 
 A frame is scanned into arrays first and applied after, so that a broken one changes nothing. No Python object is made
 for a level unless somebody asks for it. The GIL is held throughout, and no Python code runs between scan and apply.
@@ -124,7 +124,11 @@ cdef inline void* table_find(const Table* table, const char* name, Py_ssize_t si
 
 include "crc.pxi"
 include "ladder.pxi"
+include "scratch.pxi"
+include "times.pxi"
+include "walk.pxi"
 include "scan.pxi"
+include "canonical.pxi"
 
 
 cdef str plain_text(const char* digits, int count, int scale, bint canonical):
@@ -214,6 +218,7 @@ cdef object scan_error(const Scan* s):
 
 
 def parse_timestamp(str text not None):
+    """Nanoseconds since the epoch of an RFC 3339 time in UTC with 0 to 9 digits of fraction; else ValueError."""
     cdef Py_ssize_t size = 0
     cdef const char* p = PyUnicode_AsUTF8AndSize(text, &size)
     cdef int64_t ns = 0
@@ -224,6 +229,11 @@ def parse_timestamp(str text not None):
 
 @cython.final
 cdef class BookState:
+    """One book, live: it is as of the last message applied, and belongs to the thread that applies them.
+
+    Made by `Books.add`. A side is `"bids"` or `"asks"`. pure/state.py says what each attribute means.
+    """
+
     cdef readonly str symbol
     cdef readonly str wire_name
     cdef readonly int depth
@@ -245,7 +255,6 @@ cdef class BookState:
     cdef bint has_ns
     cdef int64_t clock_ns              # of the last message that had a time
     cdef bint has_clock
-    cdef object __weakref__
 
     def __cinit__(self):
         memset(self.sides, 0, sizeof(self.sides))
@@ -283,9 +292,11 @@ cdef class BookState:
         raise UsageError(f"side must be 'bids' or 'asks', got {side!r}")
 
     def count(self, side):
+        """How many levels the side has."""
         return self.side(side).count
 
     def levels(self, side, n=None):
+        """The best `n` levels, or all, best first; numbers exact, with the zeros that were on the wire."""
         cdef Ladder* ladder = self.side(side)
         cdef Py_ssize_t rank, count = ladder.count
         if n is not None:
@@ -295,15 +306,18 @@ cdef class BookState:
         return [level_of(ladder_text(ladder, rank)) for rank in range(count) if rank < ladder.count]
 
     def best(self, side):
+        """The best level, or None if the side is empty."""
         cdef Ladder* ladder = self.side(side)
         return level_of(ladder_text(ladder, 0)) if ladder.count else None
 
     def canonical(self, side):
+        """All levels as text, best first: no exponent, no zeros at the end of a fraction (`0.5`, `100`)."""
         cdef Ladder* ladder = self.side(side)
         cdef Py_ssize_t rank
         return [canonical_of(ladder_text(ladder, rank)) for rank in range(ladder.count)]
 
     def fill(self, side, out):
+        """Write (price, qty) of the best levels into a float64 buffer of shape (n, 2); how many rows were written."""
         cdef Ladder* ladder = self.side(side)
         cdef Py_buffer view
         cdef Py_ssize_t rank, count
@@ -329,6 +343,7 @@ cdef class BookState:
             PyBuffer_Release(&view)
 
     def set_precision(self, price_precision, qty_precision):
+        """Decimals of the instrument, for the second try at a checksum (PROTOCOL 6.1 b); None if not known."""
         for precision in (price_precision, qty_precision):
             if precision is not None and not 0 <= precision <= MAX_FRACTION:
                 raise UsageError(f"precision must be from 0 to {MAX_FRACTION}, got {precision}")
@@ -336,11 +351,13 @@ cdef class BookState:
         self.qty_precision = -1 if qty_precision is None else qty_precision
 
     def invalidate(self, str reason not None):
+        """Ignore updates until the next snapshot; the levels stay readable."""
         self.state = UNSYNCED
         self.reason = reason
         self.proven = False
 
     def reset(self, str reason not None="empty"):
+        """Forget the levels and await a snapshot."""
         ladder_clear(&self.sides[BIDS])
         ladder_clear(&self.sides[ASKS])
         self.state = EMPTY
@@ -351,6 +368,7 @@ cdef class BookState:
         self.has_clock = False
 
     def checksum_text(self, bint normalised=False):
+        """The text that the checksum is over: from the wire, or at the instrument's precisions (None if unset)."""
         cdef char text[2 * TOP_TEXT]
         cdef Py_ssize_t size
         if normalised:
@@ -454,6 +472,13 @@ cdef inline Py_ssize_t default_capacity(Py_ssize_t depth) noexcept:
 @cython.no_gc
 @cython.freelist(256)
 cdef class BookUpdate:
+    """One message of one book, and how the book stood after it. Immutable; its levels are decoded when asked for.
+
+    Made by `Books.apply`. The outcome is `verified`; `unproven` if v1 sent no checksum; or why the book is unsynced:
+    `checksum` (it does not match), `crossed` (best bid not below best ask), `timestamp` (earlier than the last one).
+    Two are equal if frame, symbol, n, seq and outcome are. pure/update.py says what each attribute means.
+    """
+
     channel = "book"
 
     cdef readonly bytes frame
@@ -556,6 +581,7 @@ cdef class BookUpdate:
         return level_of(&self.ask) if self.ask.price_len else None
 
     def bbo_text(self):
+        """Price and qty of the best bid, then of the best ask, as canonical text; empty where there is none."""
         return (
             *(canonical_of(&self.bid) if self.bid.price_len else ("", "")),
             *(canonical_of(&self.ask) if self.ask.price_len else ("", "")),
@@ -610,6 +636,14 @@ def _restore(tuple content not None):
 
 @cython.final
 cdef class Books:
+    """The books of one connection.
+
+    Args:
+        skip_unknown: ignore (and count) what concerns a symbol without a book here; otherwise `apply` gives `UNKNOWN`.
+
+    pure/books.py says what each attribute means.
+    """
+
     cdef dict by_symbol
     cdef dict by_wire
     cdef Table table
@@ -649,6 +683,8 @@ cdef class Books:
             size *= 2
         places = <Named*>malloc(size * sizeof(Named))
         if places == NULL:
+            free(self.table.places)                     # it may name a book that is gone: rather none is found
+            self.table.places = NULL
             raise MemoryError
         memset(places, 0, size * sizeof(Named))
         for state in self.by_wire.values():
@@ -664,6 +700,7 @@ cdef class Books:
         return 0
 
     def add(self, symbol, depth, *, wire_name=None):
+        """Keep a book, which awaits its snapshot; UsageError if the depth or a name cannot be, or is taken."""
         cdef BookState state
         if type(depth) is not int or not 1 <= depth <= MAX_DEPTH:
             raise UsageError(f"{reasons.DEPTH_LIMIT}, got {depth!r}")
@@ -692,6 +729,7 @@ cdef class Books:
         return state
 
     def remove(self, symbol):
+        """Keep the book no longer; who holds its state can go on reading it. UsageError if there is none."""
         cdef BookState state = self.by_symbol.pop(symbol, None)
         if state is None:
             raise UsageError(f"there is no book of {symbol!r}")
@@ -699,6 +737,7 @@ cdef class Books:
         self.remake_table()
 
     def get(self, symbol):
+        """The book of `symbol`, or None."""
         return self.by_symbol.get(symbol)
 
     def __contains__(self, symbol):
@@ -711,11 +750,13 @@ cdef class Books:
         return iter(self.by_symbol)
 
     def apply(self, frame, list out not None, stamp=NO_STAMP, long long n=0, long long seq=0):
+        """Apply a frame, whole or not at all; `NOT_BOOK`, `QUIET`, `NOTABLE` or `UNKNOWN`, or FrameError if it is broken."""
         if not isinstance(frame, bytes):
             frame = bytes(memoryview(frame))
         return self.apply_frame(<bytes>frame, out, stamp, n, seq)
 
     def apply_many(self, frames, list out not None, stamp=NO_STAMP, long long n=0, long long seq=0):
+        """Apply frames, `n` and `seq` counting up, until one is not `QUIET` (`last_code`); how many were consumed."""
         self.last_code = IS_QUIET
         self.last_consumed = 0
         for frame in frames:

@@ -197,16 +197,17 @@ async def run(endpoint_url: str, timeout: float, *, rest_url: str | None = None,
     Args:
         endpoint_url: of the WebSocket, `wss://…` or `ws://…`.
         timeout: seconds that each of connecting and answering may take.
-        rest_url: of the REST interface; Kraken's by default.
+        rest_url: of the REST interface; it is left out if None.
         clock: what to read; the machine's by default.
 
     Cancellation: safe, open connections are dropped.
     """
     clock = clock or SystemClock()
     local = examine(clock)
+    if rest_url is None:
+        return Report((*local, *await reach_websocket(endpoint_url, timeout, clock)))
     websocket, rest = await asyncio.gather(
-        reach_websocket(endpoint_url, timeout, clock),
-        reach_rest(rest_url or Endpoints().rest, timeout, clock),
+        reach_websocket(endpoint_url, timeout, clock), reach_rest(rest_url, timeout, clock)
     )
     return Report((*local, *websocket, rest))
 

@@ -81,7 +81,7 @@ def reports_errors(command: Callable[_Arguments, None]) -> Callable[_Arguments, 
 def _report(error: Exception) -> int:
     if is_debugging():
         traceback.print_exception(error)
-    if isinstance(error, KrakenwireError):
+    if isinstance(error, KrakenwireError | OSError):  # the latter of what it prints to: a full disk
         complain(str(error))
     else:
         complain(f"unexpected {type(error).__name__}: {error} (this is a bug; krakenwire --debug … shows where)")

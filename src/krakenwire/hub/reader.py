@@ -97,9 +97,11 @@ class Reader(Generic[T_co]):
         return self._inbox.statistics()
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
-        if getattr(self, "_state", "closed") == "open" and not self._inbox.is_over:
-            self._state = "closed"
-            self._release()
+        if getattr(self, "_state", "closed") != "open":
+            return
+        self._state = "closed"
+        self._release()
+        if not self._inbox.is_over:
             _warn(f"unclosed {self!r}; use `async with` or aclose()", ResourceWarning, source=self, stacklevel=2)
 
     async def _open(self) -> None:

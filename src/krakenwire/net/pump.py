@@ -248,7 +248,7 @@ class _Link:
             self._backoff.record_failure(clock.monotonic_ns(), failure.retry_after)
             return failure.retryable
         except asyncio.CancelledError:
-            self._report("given up while connecting", None, terminal=False)
+            self._report("given up while connecting", None, terminal=True)
             raise
         self._core.connected(url, pump.now(self.name))
         pump.flush()
@@ -261,9 +261,9 @@ class _Link:
             raise
         finally:
             self._transport = None
-        goes_on = self._retired or closed.local or reconnects(closed.code)
-        self._report(closed.reason or f"closed with {closed.code}", closed.code, terminal=not goes_on)
-        if not goes_on:
+        goes_on = closed.local or reconnects(closed.code)
+        self._report(closed.reason or f"closed with {closed.code}", closed.code, terminal=self._retired or not goes_on)
+        if not (goes_on or self._retired):
             pump.failed(self.name, ConnectFailed(url, closed.reason, retryable=False))
         self._backoff.record_failure(clock.monotonic_ns())
         return goes_on

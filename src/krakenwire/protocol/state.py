@@ -55,4 +55,6 @@ def next_state(state: ConnectionState, move: Move) -> ConnectionState:
         return TRANSITIONS[state, move]
     except KeyError:
         legal = ", ".join(m.value for s, m in TRANSITIONS if s is state)
-        raise ProtocolError(f"a connection that is {state.value} cannot {move.value}; it can: {legal}") from None
+        raise ProtocolError(
+            f"a connection that is {state.value} does not expect {move.value!r}; it expects: {legal}"
+        ) from None

@@ -1,0 +1,216 @@
+"""The books of one connection, and what a frame does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from krakenwire.book import reasons
+from krakenwire.book.pure.canonical import scan_canonical
+from krakenwire.book.pure.scan import scan
+from krakenwire.book.pure.state import BookState
+from krakenwire.book.pure.update import BookUpdate, make_update
+from krakenwire.errors import UsageError
+from krakenwire.events import NO_STAMP, Stamp
+
+__all__ = ["NOTABLE", "NOT_BOOK", "QUIET", "UNKNOWN", "Books"]
+
+NOT_BOOK: Final = -1
+"""The frame is not a book's, or not understandable as one: decode it otherwise."""
+QUIET: Final = 0
+"""A book frame in which there is nothing to look at: updates, verified or unproven or ignored."""
+NOTABLE: Final = 1
+"""At least one appended `BookUpdate` is a snapshot or has a failed outcome."""
+UNKNOWN: Final = 2
+"""The frame names a book that is not here, and `skip_unknown` is False: nothing of it was applied."""
+
+
+class Books:
+    """The books of one connection.
+
+    Args:
+        skip_unknown: ignore (and count) what concerns a symbol without a book here; otherwise `apply` gives `UNKNOWN`.
+
+    Attributes:
+        unknown: the last symbol met, as on the wire, that has no book here.
+        last_code: the code of the last frame that `apply_many` consumed.
+        last_consumed: how many frames the last `apply_many` consumed, the one it raised for included.
+        verified, unproven, mismatched, crossed, backwards: messages by their outcome.
+        ignored: messages of unknown books, and updates of books that are not synced.
+        normalised: messages verified only at the instrument's precisions.
+    """
+
+    def __init__(self, *, skip_unknown: bool = True) -> None:
+        self._skip_unknown = skip_unknown
+        self._by_symbol: dict[str, BookState] = {}
+        self._by_wire: dict[str, BookState] = {}
+        self.unknown: str | None = None
+        self.last_code = QUIET
+        self.last_consumed = 0
+        self.verified = 0
+        self.unproven = 0
+        self.mismatched = 0
+        self.crossed = 0
+        self.backwards = 0
+        self.ignored = 0
+        self.normalised = 0
+
+    def add(self, symbol: str, depth: int, *, wire_name: str | None = None) -> BookState:
+        """Keep a book, which awaits its snapshot.
+
+        Args:
+            symbol: whose book.
+            depth: levels a side to keep, 1 to 1000.
+            wire_name: what the symbol is called on the wire, if different (v1's `XBT/USD` for `BTC/USD`).
+
+        Raises:
+            UsageError: the depth is out of range, the name cannot be one, or there is such a book already.
+        """
+        if type(depth) is not int or not 1 <= depth <= reasons.MAX_DEPTH:
+            raise UsageError(f"{reasons.DEPTH_LIMIT}, got {depth!r}")
+        wire_name = symbol if wire_name is None else wire_name
+        for name in (symbol, wire_name):
+            if not reasons.is_symbol(name):
+                raise UsageError(f"{reasons.SYMBOL_FORM}, got {name!r}")
+        if symbol in self._by_symbol or wire_name in self._by_wire:
+            raise UsageError(f"there is a book of {symbol!r} (on the wire {wire_name!r}) already")
+        state = BookState(symbol, depth, wire_name)
+        self._by_symbol[symbol] = state
+        self._by_wire[wire_name] = state
+        return state
+
+    def remove(self, symbol: str) -> None:
+        """Keep the book no longer; who holds its state can go on reading it.
+
+        Raises:
+            UsageError: there is no such book.
+        """
+        state = self._by_symbol.pop(symbol, None)
+        if state is None:
+            raise UsageError(f"there is no book of {symbol!r}")
+        del self._by_wire[state.wire_name]
+
+    def get(self, symbol: str) -> BookState | None:
+        """The book of `symbol`, or None."""
+        return self._by_symbol.get(symbol)
+
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self._by_symbol
+
+    def __len__(self) -> int:
+        return len(self._by_symbol)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_symbol)
+
+    def apply(
+        self,
+        frame: bytes | memoryview,
+        out: list[BookUpdate],
+        stamp: Stamp = NO_STAMP,
+        n: int = 0,
+        seq: int = 0,
+    ) -> int:
+        """Apply a frame, whole or not at all.
+
+        Args:
+            frame: one message as received; of a memoryview, a copy is kept.
+            out: one `BookUpdate` is appended to it for each message applied.
+            stamp: where and when the frame was received.
+            n: the client-wide number of the input.
+            seq: its arrival number on the connection.
+
+        Returns:
+            `NOT_BOOK`, `QUIET`, `NOTABLE` or `UNKNOWN`.
+
+        Raises:
+            FrameError: it is a book's, and broken; nothing was changed.
+        """
+        if not isinstance(frame, bytes):
+            frame = bytes(memoryview(frame))
+        v1 = False
+        canonical = scan_canonical(frame)
+        if canonical is not None:
+            elements = [canonical]
+        else:
+            scanned = scan(frame)
+            if scanned is None:
+                return NOT_BOOK
+            elements, v1 = scanned
+        by_wire = self._by_wire
+        for element in elements:
+            if element.symbol not in by_wire:
+                self.unknown = element.symbol
+                if not self._skip_unknown:
+                    return UNKNOWN
+        code = QUIET
+        for index, element in enumerate(elements):
+            state = by_wire.get(element.symbol)
+            if state is None or not (element.snapshot or state.status == "synced"):
+                self.ignored += 1
+                continue
+            outcome, normalised, computed = state._apply(element, v1)
+            state.stamp = stamp
+            state.n = n
+            state.seq = seq
+            if outcome == "verified":
+                self.verified += 1
+                self.normalised += normalised
+                if element.snapshot:
+                    code = NOTABLE
+            elif outcome == "unproven":
+                self.unproven += 1
+                if element.snapshot:
+                    code = NOTABLE
+            else:
+                code = NOTABLE
+                if outcome == "checksum":
+                    self.mismatched += 1
+                elif outcome == "crossed":
+                    self.crossed += 1
+                else:
+                    self.backwards += 1
+            content = (
+                frame,
+                state.symbol,
+                element.snapshot,
+                outcome,
+                normalised,
+                state.depth,
+                element.checksum,
+                computed,
+                element.exchange_ns,
+                stamp,
+                n,
+                seq,
+                index,
+                state._bids.first(),
+                state._asks.first(),
+            )
+            out.append(make_update(content))
+        return code
+
+    def apply_many(
+        self,
+        frames: Sequence[bytes],
+        out: list[BookUpdate],
+        stamp: Stamp = NO_STAMP,
+        n: int = 0,
+        seq: int = 0,
+    ) -> int:
+        """Apply frames one by one, `n` and `seq` counting up, until one is not `QUIET`; its code is `last_code`.
+
+        Returns:
+            How many were consumed, the last one included; also in `last_consumed`, if it raises too.
+
+        Raises:
+            FrameError: the last frame consumed is a book's, and broken; those before it were applied.
+        """
+        self.last_code = QUIET
+        self.last_consumed = 0
+        for consumed, frame in enumerate(frames):
+            self.last_consumed = consumed + 1
+            self.last_code = self.apply(frame, out, stamp, n + consumed, seq + consumed)
+            if self.last_code != QUIET:
+                break
+        return self.last_consumed

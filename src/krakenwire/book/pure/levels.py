@@ -1,0 +1,91 @@
+"""Levels as text: what a scanner finds, what a checksum wants, what a person reads."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from krakenwire.book import reasons
+from krakenwire.events import Level
+
+__all__ = [
+    "POWERS",
+    "Element",
+    "Entry",
+    "Frame",
+    "Scanned",
+    "at_precision",
+    "canonical_of",
+    "level_of",
+    "plain_text",
+    "scanned_level",
+]
+
+Entry = tuple[bytes, int, int, int]
+"""One level as the checksum wants it (PROTOCOL 6.1), without points and leading zeros: the digits of the price, then
+those of the quantity; how many are the price's; how many of the price's, then of the quantity's, are behind the point.
+A quantity without digits is zero. (A plain tuple: naming the fields would cost the book a tenth of its speed.)"""
+
+Scanned = tuple[int, Entry]
+"""A level of a message: its price times 10^18 (exact, and the same however the price was written), and its text."""
+
+
+class Element(NamedTuple):
+    """What a message says of one book."""
+
+    symbol: str
+    snapshot: bool
+    bids: list[Scanned]
+    asks: list[Scanned]
+    checksum: int | None
+    exchange_ns: int | None
+
+
+class Frame(NamedTuple):
+    """A book frame: one element per book in it. `v1` frames have no timestamp of their own."""
+
+    elements: list[Element]
+    v1: bool
+
+
+POWERS = [10**n for n in range(reasons.MAX_FRACTION + 1)]
+
+
+def scanned_level(price: tuple[bytes, int], qty: tuple[bytes, int]) -> Scanned:
+    """A level of its price and its quantity, each its digits and its scale."""
+    digits, price_scale = price
+    qty_digits, qty_scale = qty
+    key = int(digits) * POWERS[reasons.MAX_FRACTION - price_scale]
+    return key, (digits + qty_digits, len(digits), price_scale, qty_scale)
+
+
+def plain_text(digits: bytes, scale: int) -> str:
+    """The decimal text of `digits` with `scale` of them behind the point."""
+    text = digits.decode().rjust(scale + 1, "0")
+    return f"{text[:-scale]}.{text[-scale:]}" if scale else text
+
+
+def level_of(entry: Entry) -> Level:
+    """The level as exact numbers, with the zeros that were on the wire."""
+    text, price_len, price_scale, qty_scale = entry
+    return Level(Decimal(plain_text(text[:price_len], price_scale)), Decimal(plain_text(text[price_len:], qty_scale)))
+
+
+def canonical_of(entry: Entry) -> tuple[str, str]:
+    """Price and quantity without zeros at the end of the fraction."""
+    text, price_len, price_scale, qty_scale = entry
+    price, qty = plain_text(text[:price_len], price_scale), plain_text(text[price_len:], qty_scale)
+    return (
+        price.rstrip("0").rstrip(".") if price_scale else price,
+        qty.rstrip("0").rstrip(".") if qty_scale else qty,
+    )
+
+
+def at_precision(digits: bytes, scale: int, precision: int) -> bytes:
+    """Digits as they are at `precision`: zeros are added or dropped at the end, but never anything else."""
+    if scale < precision:
+        return digits + b"0" * (precision - scale)
+    while scale > precision and digits.endswith(b"0"):
+        digits = digits[:-1]
+        scale -= 1
+    return digits
