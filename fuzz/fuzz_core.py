@@ -145,24 +145,24 @@ class Life:
     def _step(self) -> None:
         choose = self.choices.below
         kind = choose(20)
-        if kind < 8:
+        if kind < 5:
             self._receive(self._market())
-        elif kind < 10:
+        elif kind < 7:
             self._receive(self._wounded(self._market()))
-        elif kind == 10:
+        elif kind == 7:
             self._receive(NOISE[choose(len(NOISE))])
-        elif kind == 11:
+        elif kind == 8:
             self._receive(self.choices.bytes(choose(24)))
-        elif kind == 12:
+        elif kind == 9:
             self.wire.advance((0.01, 0.3, 1.0, 4.0, 11.0, 40.0)[choose(6)])
         elif self.passive:
             self._receive(self._v1())
-        elif kind == 13:
+        elif kind < 14:
             self.wanted.append(KEYS[choose(len(KEYS))])
             self.wire.subscribe(self.wanted[-1])
         elif kind == 14 and self.wanted:
             self.wire.unsubscribe(self.wanted.pop(choose(len(self.wanted))))
-        elif kind == 15:
+        elif kind < 17:
             self._change_connection()
         else:
             self._answer()
@@ -221,7 +221,8 @@ class Life:
         sessions = self.wire.core.sessions
         if not sessions:
             return
-        session = sessions[choose(len(sessions))]
+        closed = [session for session in sessions if session.state is ConnectionState.CLOSED]
+        session = closed[0] if closed and choose(4) else sessions[choose(len(sessions))]
         name = session.name
         if session.state is ConnectionState.CLOSED:
             if choose(4) == 0:
@@ -362,7 +363,7 @@ def cut_down(data: bytes) -> bytes:
 def offspring(rng: random.Random, parents: list[bytes]) -> bytes:
     """New bytes, or what two lives and some chance make."""
     if len(parents) < 8 or rng.random() < 0.4:
-        return rng.randbytes(rng.randrange(4, 600))
+        return rng.randbytes(rng.randrange(4, 1000))
     mother, father = rng.choice(parents), rng.choice(parents)
     child = bytearray(mother[: rng.randrange(len(mother))] + father[rng.randrange(len(father)) :])
     for _ in range(rng.randrange(6)):

@@ -192,7 +192,25 @@ async def waiting(wait: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return task
 
 
+async def test_changed_returns_at_once_for_what_happened_while_the_reader_was_away(held: Held) -> None:
+    await held.book.synced()
+    held.send("update", [("100.2", "5.00")], [])
+    held.send("update", [("100.2", "6.00")], [])
+    await asyncio.wait_for(held.book.changed(), 1)
+    await waiting(held.book.changed())
+
+
+async def test_reason_says_why_the_book_cannot_be_read(impl: Any) -> None:
+    held = Held(impl)
+    assert held.book.reason == "empty"
+    held.send("snapshot", BIDS, ASKS)
+    assert held.book.reason is None
+    held.send("snapshot", BIDS, ASKS, off=1)
+    assert held.book.reason == "checksum"
+
+
 async def test_changed_returns_with_the_next_message(held: Held) -> None:
+    await held.book.synced()
     tasks = [await waiting(held.book.changed()) for _ in range(3)]
     held.send("update", [("100.2", "5.00")], [])
     await asyncio.gather(*tasks)
@@ -222,6 +240,7 @@ async def test_synced_gives_up_in_time(impl: Any) -> None:
 
 
 async def test_waiting_can_be_cancelled_without_a_trace(held: Held) -> None:
+    await held.book.synced()
     first, second = await waiting(held.book.changed()), await waiting(held.book.changed())
     first.cancel()
     with pytest.raises(asyncio.CancelledError):

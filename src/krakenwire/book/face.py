@@ -34,7 +34,7 @@ class Book(Figures):
         depth: levels a side to show, at most those of the states it will be attached to.
     """
 
-    __slots__ = ("_error", "_last", "_reason", "_state", "_waiters", "depth", "symbol")
+    __slots__ = ("_error", "_last", "_reason", "_seen", "_state", "_version", "_waiters", "depth", "symbol")
 
     def __init__(self, symbol: str, depth: int) -> None:
         self.symbol = symbol
@@ -44,10 +44,11 @@ class Book(Figures):
         self._last: BookSnapshot | None = None
         self._error: BaseException | None = None
         self._waiters: set[asyncio.Future[None]] = set()
+        self._version = 0
+        self._seen = 0
 
     def __repr__(self) -> str:
-        state = "synced" if self.is_synced else self._unsynced().reason
-        return f"<Book {self.symbol} depth={self.depth} {state}>"
+        return f"<Book {self.symbol} depth={self.depth} {self.reason or 'synced'}>"
 
     # --- what it shows
 
@@ -70,6 +71,11 @@ class Book(Figures):
     def is_synced(self) -> bool:
         """Whether the book can be read."""
         return self._state is not None and self._state.status == "synced"
+
+    @property
+    def reason(self) -> str | None:
+        """Why the book cannot be read (see `BookUnsynced.reason`); None if it can."""
+        return None if self.is_synced else self._unsynced().reason
 
     @property
     def proven_levels(self) -> int:
@@ -126,7 +132,8 @@ class Book(Figures):
     async def changed(self) -> None:
         """Wait until a message is applied, or the book becomes synced or unsynced.
 
-        Only what happens from the call on counts: read the book before waiting again.
+        Returns at once if that has happened since `changed` or `synced` last returned, so that a loop of reading and
+        waiting misses nothing, whatever else it awaits in between. What happens meanwhile counts as one change.
 
         Raises:
             ConnectionClosed: the book was released, before or meanwhile.
@@ -135,12 +142,14 @@ class Book(Figures):
         """
         if self._error is not None:
             raise self._error
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
+        if self._seen == self._version:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+        self._seen = self._version
 
     async def synced(self, timeout: float | None = None) -> None:
         """Wait until the book is synced; returns at once if it is.
@@ -157,19 +166,23 @@ class Book(Figures):
         async with asyncio.timeout(timeout):
             while not self.is_synced:
                 await self.changed()
+        self._seen = self._version
 
     # --- for the client
 
     def attach(self, state: BookState | None, reason: str = "disconnected") -> None:
         """Show `state` from now on; or nothing, for `reason`, while `stale` goes on giving what was shown last."""
+        is_first = self._state is None and self._last is None
         if state is None and self._state is not None:
             self._last = replace(self._freeze(self.depth), synced=False)
         self._state = state
         self._reason = reason
-        self.notify()
+        if not is_first:  # an empty book that becomes another empty book is no news
+            self.notify()
 
     def notify(self) -> None:
         """The state changed: wake whoever waits."""
+        self._version += 1
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
