@@ -56,6 +56,7 @@ PUBLIC = [
     "Report",
     "Spread",
     "Stamp",
+    "Statistics",
     "Streams",
     "Subscribed",
     "SubscribeRejected",

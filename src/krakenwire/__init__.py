@@ -61,6 +61,7 @@ from krakenwire.net.backoff import ConnectBudget
 from krakenwire.net.endpoints import Endpoints
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.report import Report
+from krakenwire.protocol.statistics import Statistics
 from krakenwire.streams import Streams
 
 __all__ = [
@@ -107,6 +108,7 @@ __all__ = [
     "Report",
     "Spread",
     "Stamp",
+    "Statistics",
     "Streams",
     "SubscribeRejected",
     "Subscribed",

@@ -22,6 +22,7 @@ from krakenwire.net.transport import Connector
 from krakenwire.net.websocket import WebSocketConnector
 from krakenwire.protocol.core import MAIN, Core, Placement
 from krakenwire.protocol.options import Options
+from krakenwire.protocol.statistics import Statistics
 from krakenwire.protocol.subscriptions import Key
 from krakenwire.protocol.symbols import TRADABLE_STATUSES
 from krakenwire.streams import StreamRequest, Streams
@@ -172,6 +173,10 @@ class Client(Streams):
         """Wait on the source's clock. Cancellation: safe, no effect."""
         await self._clock.sleep(seconds)
 
+    def statistics(self) -> Statistics:
+        """What was counted since the client was made: frames, verified, resyncs, reconnects and the like."""
+        return self.core.statistics()
+
     # --- streams and books ------------------------------------------------------------------------------------------
 
     def book(self, symbol: str, depth: int = 10) -> BookHandle:
@@ -304,15 +309,16 @@ class Client(Streams):
         self._hub.publish(events)
 
     def _failed(self, connection: str, error: BaseException) -> None:
-        """`connection` will not be tried again: whoever waits on it is told."""
+        """`connection` will not be tried again. What was wanted of a further one, the core tells by itself."""
+        if connection != MAIN:
+            return
+        self._failure = error
+        if self._catalogued is not None:
+            self._catalogued.set()  # nobody waits for what will not come
         if self._subscriber is not None:
             self._subscriber.fail(error)
-        if connection == MAIN:
-            self._failure = error
-            if self._catalogued is not None:
-                self._catalogued.set()  # nobody waits for what will not come
-            self._end_books(error)
-            self._hub.end(error)
+        self._end_books(error)
+        self._hub.end(error)
 
     def _end_books(self, error: BaseException) -> None:
         for handle in list(self._books):

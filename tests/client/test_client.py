@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from helpers.exchange import MemoryExchange
 
+from helpers.exchange import MemoryExchange
 from krakenwire import (
     Asset,
     BookInvalidated,
@@ -20,8 +19,8 @@ from krakenwire import (
     BookUpdate,
     Client,
     ConnectBudget,
-    ConnectFailed,
     Connected,
+    ConnectFailed,
     ConnectionClosed,
     DataLost,
     Disconnected,
@@ -113,7 +112,7 @@ async def drain(reader: Any) -> list[Any]:
             events.append(lost.loss)
 
 
-# --- life --------------------------------------------------------------------------------------------------------------
+# --- life -----------------------------------------------------------------------------------------------------------
 
 
 async def test_connect_fails_at_once_when_the_first_attempt_fails() -> None:
@@ -142,6 +141,21 @@ async def test_a_client_that_is_not_connected_says_how_to_connect() -> None:
         await anext(client.trades("BTC/USD"))
 
 
+async def test_statistics_count_what_the_client_met(bench: Bench) -> None:
+    reader = bench.client.stream("book", "trade", symbols=THREE, on_loss="yield", policy="drop_oldest")
+    async with await open_reader(bench, reader):
+        await bench.exchange.trade(50)
+        bench.exchange.peers[0].send_text(b'{"channel":"weather","data":[]}')
+        bench.exchange.peers[0].send_text(b"CloudFlare WebSocket proxy restarting")
+        await bench.exchange.cut()
+        await bench.exchange.advance(3)
+        found = bench.client.statistics()
+    assert (found.raw, found.undecodable, found.reconnects, found.resyncs) == (1, 1, 1, 3)
+    assert found.verified == len(bench.told(BookUpdate))
+    assert (found.mismatched, found.symbols) == (0, 3)
+    assert found.instruments == len({event.symbol for event in bench.told(Instrument)})
+
+
 async def test_close_while_the_network_is_down_does_not_wait_for_it(bench: Bench) -> None:
     for _ in range(20):
         bench.exchange.network.refuse_next(ConnectFailed("wss://x", "down", retryable=True, retry_after=600.0))
@@ -151,13 +165,13 @@ async def test_close_while_the_network_is_down_does_not_wait_for_it(bench: Bench
     assert bench.exchange.clock.monotonic_ns() < 60 * 10**9
 
 
-# --- streams -----------------------------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------------------------------------
 
 
 async def test_trades_are_given_as_the_exchange_made_them(bench: Bench) -> None:
     async with await open_reader(bench, bench.client.trades("XBT/USD")) as reader:
         await bench.exchange.trade(200)
-        trades = [event for event in await drain(reader)]
+        trades = await drain(reader)
     assert trades
     assert all(isinstance(trade, Trade) and trade.symbol == "BTC/USD" for trade in trades)
     ids = [trade.trade_id for trade in trades]
@@ -271,10 +285,9 @@ async def test_lifecycle_and_events_tell_what_happens(bench: Bench) -> None:
 
 
 async def test_an_abandoned_reader_is_released_with_a_warning(bench: Bench) -> None:
-    reader = await open_reader(bench, bench.client.trades("BTC/USD"))
+    readers = [await open_reader(bench, bench.client.trades("BTC/USD"))]
     with pytest.warns(ResourceWarning, match="unclosed"):
-        del reader
-        gc.collect()
+        readers.clear()
     await bench.exchange.advance(2)
     assert ("trade", "BTC/USD") not in bench.held()
 
@@ -286,7 +299,7 @@ async def test_a_closed_reader_cannot_be_entered_again(bench: Bench) -> None:
         await reader.__aenter__()
 
 
-# --- refusals ----------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------------------
 
 
 async def test_an_unknown_symbol_is_refused_with_the_nearest_right_ones(bench: Bench) -> None:
@@ -366,7 +379,7 @@ async def test_cancelling_the_entry_releases_the_subscription(bench: Bench) -> N
     assert [key.channel for key in bench.client.core._placed] == ["instrument"]
 
 
-# --- trouble -----------------------------------------------------------------------------------------------------------
+# --- trouble --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_cut_socket_is_told_and_everything_is_restored(bench: Bench) -> None:
@@ -483,7 +496,7 @@ async def test_a_silent_connection_is_pinged_and_then_opened_anew(bench: Bench) 
     assert len(bench.exchange.peers) == 1
 
 
-# --- one book ----------------------------------------------------------------------------------------------------------
+# --- one book -------------------------------------------------------------------------------------------------------
 
 
 async def test_a_book_is_live_proven_and_withheld_when_it_is_not(bench: Bench) -> None:

@@ -9,10 +9,6 @@ from collections.abc import Callable
 
 import pytest
 
-from krakenwire.clock import ManualClock, SystemClock
-from krakenwire.net.connection import WebSocketTransport
-from krakenwire.net.transport import Closed
-from krakenwire.net.websocket import WebSocketConnector
 from helpers.hostile import (
     BINARY,
     CLOSE,
@@ -27,6 +23,10 @@ from helpers.hostile import (
     frame,
     serving,
 )
+from krakenwire.clock import ManualClock, SystemClock
+from krakenwire.net.connection import WebSocketTransport
+from krakenwire.net.transport import Closed
+from krakenwire.net.websocket import WebSocketConnector
 
 MIB = 1 << 20
 

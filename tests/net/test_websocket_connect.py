@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import trustme
 
+from helpers.hostile import Peer, Recorder, Script, close_frame, frame, serving
 from krakenwire._version import __version__
 from krakenwire.clock import NS_PER_S, ManualClock, SystemClock
 from krakenwire.errors import ConnectFailed, UsageError
 from krakenwire.net.transport import Closed
 from krakenwire.net.upgrade import BAN_SECONDS
 from krakenwire.net.websocket import WebSocketConnector
-from helpers.hostile import Peer, Recorder, Script, close_frame, frame, serving
 
 CLOCK = SystemClock()
 

@@ -137,7 +137,7 @@ def test_further_connection_is_retired_when_nothing_is_wanted_of_it(wire: Wire) 
     assert (close.connection, close.retire) == (FURTHER, True)
     wire.disconnect(FURTHER)
     assert [session.name for session in wire.core.sessions] == ["public"]
-    assert wire.core.retired["verified"] == 1, "what it counted is kept"
+    assert wire.core.statistics().verified == 2, "what it counted is kept"
     assert make_report(wire.core, EventLog(), 1.0).verified == 2
 
 

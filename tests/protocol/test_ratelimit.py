@@ -67,12 +67,22 @@ def test_many_refusals_of_one_message_slow_down_once() -> None:
 def test_rate_falls_to_an_eighth_and_no_further() -> None:
     pacer = Pacer(4.0, 1)
     waits = []
-    for moment in range(0, 1000 * S, 100 * S):
+    for moment in range(0, 500 * S, 50 * S):
         pacer.record(moment)
         pacer.slow_down(moment)
         waits.append(pacer.ready_at(moment) - moment)
     assert waits[:4] == [S // 2, S, 2 * S, 2 * S]
     assert set(waits[2:]) == {2 * S}
+
+
+def test_rate_is_the_normal_one_again_a_minute_after_the_last_complaint() -> None:
+    pacer = Pacer(4.0, 1)
+    pacer.record(0)
+    pacer.slow_down(0)
+    pacer.record(30 * S)
+    assert pacer.ready_at(30 * S) == 30 * S + S // 2
+    pacer.record(60 * S)
+    assert pacer.ready_at(60 * S) == 60 * S + S // 4
 
 
 def test_reset_gives_the_full_bucket_at_the_normal_rate() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from helpers.simclients import NaiveBook
 
+from helpers.simclients import NaiveBook
 from krakenwire.sim.candles import INTERVALS, MINUTE_NS
 from krakenwire.sim.feed import Feed, Stream
 from krakenwire.sim.instruments import select

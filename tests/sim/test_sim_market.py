@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from helpers.simclients import NaiveBook
 
+from helpers.simclients import NaiveBook
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.instruments import default_assets, default_listings, select
 from krakenwire.sim.ladder import DEPTHS, Ladder

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.simclients import NaiveBook, WsClient
 
+from helpers.simclients import NaiveBook, WsClient
 from krakenwire.errors import UsageError
 from krakenwire.sim.feed import Feed, Stream
 from krakenwire.sim.instruments import select

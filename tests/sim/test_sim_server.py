@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from picows import WSMsgType
-from helpers.simclients import NaiveBook, RawClient, WsClient, mask
 
+from helpers.simclients import NaiveBook, RawClient, WsClient, mask
 from krakenwire.clock import ManualClock
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.instruments import select

@@ -21,7 +21,7 @@ from krakenwire._version import __version__
 from krakenwire.book import KERNEL, parse_timestamp
 from krakenwire.clock import Clock, SystemClock
 from krakenwire.errors import ConnectFailed, ConnectionClosed, UsageError
-from krakenwire.net.endpoints import REST_SCHEMES, Endpoints, parse_url, shown
+from krakenwire.net.endpoints import REST_SCHEMES, parse_url, shown
 from krakenwire.net.transport import Closed
 from krakenwire.net.websocket import WebSocketConnector
 

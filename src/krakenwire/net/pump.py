@@ -150,9 +150,10 @@ class Pump:
         self.core.handle_deadline(self.now())
         self.flush()
 
-    def ended(self, connection: str) -> None:
-        """The link of `connection` is no more."""
-        self._links.pop(connection, None)
+    def ended(self, link: _Link) -> None:
+        """`link` is no more; a new one may have its name already."""
+        if self._links.get(link.name) is link:
+            del self._links[link.name]
 
 
 class _Link:
@@ -274,7 +275,7 @@ class _Link:
         self._pump.flush()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._pump.ended(self.name)
+        self._pump.ended(self)
         if not self.first.done():
             self.first.cancel()
         elif not self.first.cancelled():

@@ -7,8 +7,8 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import picows
@@ -16,7 +16,7 @@ from picows.url import WSParsedURL
 from python_socks import ProxyError  # comes with picows, which raises it
 
 from krakenwire._version import __version__
-from krakenwire.clock import NS_PER_S, Clock
+from krakenwire.clock import Clock, timeout
 from krakenwire.errors import ConnectFailed, UsageError
 from krakenwire.net.connection import WebSocketTransport
 from krakenwire.net.dial import dial
@@ -115,7 +115,7 @@ class WebSocketConnector:
             ),
         )
         try:
-            async with _timeout(self._clock, self._open_timeout):
+            async with timeout(self._clock, self._open_timeout):
                 await self._open(attempt)
         except TimeoutError:
             await attempt.discard()
@@ -193,18 +193,6 @@ class _Attempt:
                 return
             await asyncio.sleep(0)
         sock.close()  # nobody had taken it yet
-
-
-@asynccontextmanager
-async def _timeout(clock: Clock, seconds: float) -> AsyncIterator[None]:
-    """`asyncio.timeout`, measured on `clock`."""
-    async with asyncio.timeout(None) as scope:
-        deadline_ns = clock.monotonic_ns() + round(seconds * NS_PER_S)
-        timer = clock.call_at(deadline_ns, lambda: scope.reschedule(0))
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 def _checked_proxy(proxy: str) -> str:

@@ -28,12 +28,14 @@ class BookKeeper:
 
     Attributes:
         books: the kernel's books.
+        resyncs: books proven again after they were invalidated.
     """
 
     def __init__(
         self, options: Options, out: Outputs, catalogue: Catalogue, rng: random.Random, *, skip_unknown: bool
     ) -> None:
         self.books = Books(skip_unknown=skip_unknown)
+        self.resyncs = 0
         self._out = out
         self._catalogue = catalogue
         self._resync = ResyncPolicy(options, rng)
@@ -160,6 +162,7 @@ class BookKeeper:
     def _tell_recovery(self, update: BookUpdate, stamp: Stamp) -> None:
         recovered = self._resync.synced(update.symbol, stamp.received_mono_ns)
         if recovered is not None:
+            self.resyncs += 1
             self._out.events.append(
                 BookResynced(
                     symbol=update.symbol,

@@ -20,6 +20,7 @@ from krakenwire.protocol.outputs import Action, Open, Outputs
 from krakenwire.protocol.passive import PassiveSession
 from krakenwire.protocol.session import Session
 from krakenwire.protocol.state import ConnectionState
+from krakenwire.protocol.statistics import Statistics, count
 from krakenwire.protocol.subscriptions import Key
 from krakenwire.protocol.symbols import Catalogue
 
@@ -65,8 +66,8 @@ class Core:
         self.catalogue = Catalogue()
         self.frames = 0
         self.n = 0
-        self.retired: Counter[str] = Counter()
-        """What the books of connections that are no more had counted."""
+        self._counted: Counter[str] = Counter()
+        """What connections that are no more had counted."""
         self._passive = passive
         self._out = Outputs()
         self.events: list[Any] = self._out.events
@@ -214,6 +215,17 @@ class Core:
         """The connections wanted now, in the order they came to be."""
         return tuple(self._sessions.values())
 
+    def statistics(self) -> Statistics:
+        """What has been counted so far."""
+        total = Counter(self._counted)
+        symbols: set[str] = set()
+        for session in self._sessions.values():
+            total.update(count(session))
+            symbols.update(session.books)
+        names = Statistics.__struct_fields__
+        counted = {name: total[name] for name in names if name not in ("frames", "symbols", "instruments")}
+        return Statistics(frames=self.frames, symbols=len(symbols), instruments=len(self.catalogue), **counted)
+
     def session(self, connection: str) -> Session | None:
         """The session of that name, or None."""
         return self._sessions.get(connection)
@@ -252,7 +264,7 @@ class Core:
         for session in self._sessions.values():
             if session.retired:
                 continue
-            held = [sub for sub in session.table if sub.key.channel == key.channel and sub.key.symbol == key.symbol]
+            held = session.table.of(key.channel, key.symbol)
             if not held:
                 fitting = fitting or session
                 continue
@@ -284,7 +296,7 @@ class Core:
         return True
 
     def _forget(self, session: Session) -> None:
-        self.retired.update(counted(session))
+        self._counted.update(count(session))
         self._epochs[session.name] = session.epoch
         del self._sessions[session.name]
 
@@ -295,21 +307,6 @@ class Core:
             for symbol, changed in precisions.items():
                 session.learn_precision(symbol, stamp, self.n, changed=changed)
             session.flush(stamp.received_mono_ns)
-
-
-def counted(session: Session) -> dict[str, int]:
-    """What the books of one session have counted."""
-    books = session.books
-    return {
-        "verified": books.verified,
-        "unproven": books.unproven,
-        "mismatched": books.mismatched,
-        "crossed": books.crossed,
-        "backwards": books.backwards,
-        "ignored": books.ignored + (session.unknown_updates if isinstance(session, PassiveSession) else 0),
-        "normalised": books.normalised,
-        "repeated": session.trades.repeated,
-    }
 
 
 def _serves(held: Key, asked: Key) -> bool:

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from krakenwire.book import BookUpdate
-from krakenwire.events import BookResynced, Event, Undecodable
-from krakenwire.protocol.core import Core, counted
+from krakenwire.events import Event
+from krakenwire.protocol.core import Core
+from krakenwire.protocol.statistics import Statistics
 
 __all__ = ["EventLog", "Report", "make_report", "state_digest"]
 
@@ -24,44 +25,18 @@ _OURS = frozenset({"stamp", "n", "took_ns", "downtime_ns", "retry_after_ns", "ur
 """Fields that hold times of ours, what depends on them, or an address of ours: they differ from run to run."""
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one run.
+class Report(Statistics, frozen=True, kw_only=True):
+    """The figures of one run: its statistics, and these.
 
     Attributes:
-        frames: frames received.
         events: events given out.
-        verified: book messages whose checksum matched.
-        mismatched: book messages whose checksum did not.
-        crossed: book messages after which the best bid was not below the best ask.
-        backwards: book messages whose timestamp ran backwards.
-        ignored: updates of a book that was not synced, or not held.
-        unproven: book messages without a checksum (v1 snapshots).
-        normalised: verified only after padding to the instrument's precisions.
-        resyncs: books proven again after they were invalidated.
-        repeated: trades dropped because they had been given before.
-        symbols: symbols of which there is a book.
-        instruments: instruments known.
-        undecodable: frames that were not valid.
         by_type: events by their class.
         seconds: how long the run took.
         frames_per_second: frames over seconds.
         state_digest, event_digest: see the module.
     """
 
-    frames: int
     events: int
-    verified: int
-    mismatched: int
-    crossed: int
-    backwards: int
-    ignored: int
-    unproven: int
-    normalised: int
-    resyncs: int
-    repeated: int
-    symbols: int
-    instruments: int
-    undecodable: int
     by_type: dict[str, int]
     seconds: float
     frames_per_second: float
@@ -124,26 +99,9 @@ def state_digest(core: Core) -> str:
 
 def make_report(core: Core, log: EventLog, seconds: float) -> Report:
     """The report of a run that took `seconds`."""
-    total = Counter(core.retired)
-    symbols: set[str] = set()
-    for session in core.sessions:
-        total.update(counted(session))
-        symbols.update(session.books)
     return Report(
-        frames=core.frames,
+        **msgspec.structs.asdict(core.statistics()),
         events=log.count,
-        verified=total["verified"],
-        mismatched=total["mismatched"],
-        crossed=total["crossed"],
-        backwards=total["backwards"],
-        ignored=total["ignored"],
-        unproven=total["unproven"],
-        normalised=total["normalised"],
-        resyncs=log.by_type[BookResynced.__name__],
-        repeated=total["repeated"],
-        symbols=len(symbols),
-        instruments=len(core.catalogue),
-        undecodable=log.by_type[Undecodable.__name__],
         by_type=dict(sorted(log.by_type.items())),
         seconds=round(seconds, 6),
         frames_per_second=round(core.frames / seconds, 1) if seconds > 0 else 0.0,

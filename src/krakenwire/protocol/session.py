@@ -16,6 +16,7 @@ from krakenwire.events import (
     ExchangeError,
     Gap,
     Instrument,
+    Raw,
     Stamp,
     Subscribed,
     SubscribeRejected,
@@ -72,6 +73,9 @@ class Session:
         """Count of re-establishments: 0 while the first connection lives."""
         self.seq = 0
         """Frames received in this epoch."""
+        self.reconnects = 0
+        self.undecodable = 0
+        self.raw = 0
         self.retired = False
         """No connection is wanted any more: it is not opened anew."""
         self.keeper = BookKeeper(options, out, catalogue, rng, skip_unknown=skip_unknown)
@@ -94,6 +98,8 @@ class Session:
             Trade: self._handle_trade,
             Instrument: self._handle_instrument,
             ExchangeError: self._handle_exchange_error,
+            Raw: self._handle_raw,
+            Undecodable: self._handle_undecodable,
         }
 
     # --- inputs -----------------------------------------------------------------------------------------------------
@@ -113,6 +119,7 @@ class Session:
         self._pacer.reset()
         downtime = None if self._disconnected_at is None else now - self._disconnected_at
         self._disconnected_at = None
+        self.reconnects += downtime is not None
         stamp = msgspec.structs.replace(stamp, epoch=self.epoch)  # the shell knew only the epoch before
         self._out.events.append(Connected(url=url, downtime_ns=downtime, stamp=stamp, n=n))
         self._dirty = True
@@ -154,8 +161,9 @@ class Session:
         try:
             code = self.books.apply(frame, events, stamp, n, self.seq)
         except FrameError as error:
-            events.append(
-                Undecodable(reason=error.reason, offset=error.offset, frame=frame, stamp=stamp, n=n, seq=self.seq)
+            reason, offset = error.reason, error.offset
+            self._handle_undecodable(
+                Undecodable(reason=reason, offset=offset, frame=frame, stamp=stamp, n=n, seq=self.seq), stamp, n
             )
             return
         if code == QUIET:
@@ -482,6 +490,14 @@ class Session:
         change = self._catalogue.add(instrument)
         if change & (Change.LISTED | Change.PRECISION):
             self._out.precisions[instrument.symbol] = Change.PRECISION in change
+
+    def _handle_raw(self, raw: Raw, _stamp: Stamp, _n: int) -> None:
+        self.raw += 1
+        self._out.events.append(raw)
+
+    def _handle_undecodable(self, undecodable: Undecodable, _stamp: Stamp, _n: int) -> None:
+        self.undecodable += 1
+        self._out.events.append(undecodable)
 
     def _handle_exchange_error(self, error: ExchangeError, stamp: Stamp, _n: int) -> None:
         self._out.events.append(error)

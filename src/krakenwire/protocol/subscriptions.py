@@ -101,6 +101,9 @@ class SubscriptionTable:
     def __init__(self, symbols_per_message: int) -> None:
         self._per_message = symbols_per_message
         self._subs: dict[Key, Subscription] = {}
+        self._by_symbol: dict[tuple[str, str | None], dict[Key, Subscription]] = {}
+        self._todo: dict[Key, Subscription] = {}
+        """Those that are to be asked for or left, now or later; so that an answer costs the same with thousands."""
         self._pending: dict[int, Pending] = {}
 
     def __len__(self) -> int:
@@ -113,14 +116,20 @@ class SubscriptionTable:
         """The subscription of that identity, or None."""
         return self._subs.get(key)
 
+    def of(self, channel: str, symbol: str | None) -> list[Subscription]:
+        """All subscriptions of a channel and symbol, whatever their option."""
+        return list(self._by_symbol.get((channel, symbol), {}).values())
+
     def want(self, key: Key) -> Subscription:
         """Desire a subscription; harmless if it is desired already."""
         sub = self._subs.get(key)
         if sub is None:
             sub = self._subs[key] = Subscription(key)
+            self._by_symbol.setdefault((key.channel, key.symbol), {})[key] = sub
         elif not sub.desired:
             sub.desired = True
             sub.attempts = 0
+        self._consider(sub)
         return sub
 
     def unwant(self, key: Key) -> bool:
@@ -132,13 +141,20 @@ class SubscriptionTable:
         sub.renew = False
         sub.not_before = 0
         if sub.state is State.WANTED:
-            del self._subs[key]
+            self.remove(key)
             return True
+        self._consider(sub)
         return False
 
     def remove(self, key: Key) -> None:
-        """Forget it: Kraken refused it for good."""
-        self._subs.pop(key, None)
+        """Forget it: Kraken refused it for good, or has it no longer."""
+        if self._subs.pop(key, None) is None:
+            return
+        self._todo.pop(key, None)
+        alike = self._by_symbol[key.channel, key.symbol]
+        del alike[key]
+        if not alike:
+            del self._by_symbol[key.channel, key.symbol]
 
     def renew(self, key: Key, not_before: int) -> None:
         """Ask for it anew, at `not_before` (monotonic ns) at the earliest."""
@@ -146,25 +162,29 @@ class SubscriptionTable:
         if sub is not None and sub.desired:
             sub.not_before = not_before
             sub.renew = sub.state is not State.WANTED
+            self._consider(sub)
 
     def disconnected(self) -> None:
         """Nothing is acknowledged any more; what is not desired is forgotten."""
         self._pending.clear()
+        self._todo.clear()
         for sub in list(self._subs.values()):
             if not sub.desired:
-                del self._subs[sub.key]
+                self.remove(sub.key)
                 continue
             sub.state = State.WANTED
             sub.renew = False
             sub.not_before = 0
             sub.attempts = 0
+            self._consider(sub)
 
     def due(self, now: int) -> tuple[str, list[Subscription]] | None:
         """The next request to send: method and the subscriptions it is for, alike in channel and option."""
-        leaving = [sub for sub in self._subs.values() if self._is_to_leave(sub) and sub.not_before <= now]
+        todo = [sub for sub in self._todo.values() if sub.not_before <= now]
+        leaving = [sub for sub in todo if sub.state is not State.WANTED]
         if leaving:
             return "unsubscribe", self._alike(leaving)
-        wanted = [sub for sub in self._subs.values() if sub.state is State.WANTED and sub.not_before <= now]
+        wanted = [sub for sub in todo if sub.state is State.WANTED]
         if wanted:
             return "subscribe", self._alike(wanted)
         return None
@@ -174,6 +194,7 @@ class SubscriptionTable:
         for sub in subs:
             sub.state = State.SUBSCRIBING if method == "subscribe" else State.LEAVING
             sub.renew = False
+            self._consider(sub)
         self._pending[req_id] = Pending(req_id, method, subs, deadline)
 
     def answered(
@@ -205,13 +226,15 @@ class SubscriptionTable:
         """Kraken acknowledged it."""
         sub.state = State.ACTIVE
         sub.attempts = 0
+        self._consider(sub)
 
     def left(self, sub: Subscription) -> bool:
         """It ended at Kraken; True if it is wanted again, False if it is forgotten."""
         if sub.desired:
             sub.state = State.WANTED
+            self._consider(sub)
             return True
-        self._subs.pop(sub.key, None)
+        self.remove(sub.key)
         return False
 
     def again(self, sub: Subscription, not_before: int) -> bool:
@@ -225,6 +248,7 @@ class SubscriptionTable:
         sub.state = State.ACTIVE
         sub.renew = sub.desired
         sub.not_before = not_before
+        self._consider(sub)
 
     def expired(self, now: int) -> list[Pending]:
         """Requests that were not (fully) answered in time; they are no longer waited for."""
@@ -236,16 +260,16 @@ class SubscriptionTable:
     def next_deadline(self, now: int) -> int | None:
         """When something changes by time alone: an answer is late, or a waiting subscription may go out."""
         moments = [pending.deadline for pending in self._pending.values()]
-        moments += [
-            sub.not_before
-            for sub in self._subs.values()
-            if sub.not_before > now and (sub.state is State.WANTED or self._is_to_leave(sub))
-        ]
+        moments += [sub.not_before for sub in self._todo.values() if sub.not_before > now]
         return min(moments, default=None)
 
-    @staticmethod
-    def _is_to_leave(sub: Subscription) -> bool:
-        return sub.state is State.ACTIVE and (sub.renew or not sub.desired)
+    def _consider(self, sub: Subscription) -> None:
+        """Something about `sub` changed: is there something to ask for?"""
+        is_to_leave = sub.state is State.ACTIVE and (sub.renew or not sub.desired)
+        if sub.state is State.WANTED or is_to_leave:
+            self._todo[sub.key] = sub
+        else:
+            self._todo.pop(sub.key, None)
 
     def _alike(self, subs: list[Subscription]) -> list[Subscription]:
         first = subs[0].key
