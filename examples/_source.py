@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from krakenwire import Client, Endpoints
+from krakenwire import Client, Endpoints, KrakenwireError
 from krakenwire.sim.server import SimulatorServer
 
 Example = Callable[[Client], Awaitable[None]]
@@ -23,6 +24,8 @@ def run(example: Example, description: str | None) -> None:
         asyncio.run(_run(example, options.live, options.seconds or None))
     except KeyboardInterrupt:
         print("ended by Ctrl-C")
+    except KrakenwireError as error:  # as where there is no network: what it says is what to do
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 async def _run(example: Example, live: bool, seconds: float | None) -> None:

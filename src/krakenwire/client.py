@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from krakenwire.book import Book
+from krakenwire.book.reasons import is_symbol
 from krakenwire.clock import Clock, SystemClock, timeout
-from krakenwire.errors import ConnectionClosed, UsageError
-from krakenwire.events import LIFECYCLE, Asset, Event, Instrument, Message, SubscribeRejected
+from krakenwire.errors import ConnectFailed, ConnectionClosed, KrakenwireError, UsageError
+from krakenwire.events import LIFECYCLE, Asset, Event, Instrument, Loss, Message, SubscribeRejected
 from krakenwire.hub import Hub, Inbox, Interest, OnLoss, Policy, Reader
 from krakenwire.net.backoff import ConnectBudget
 from krakenwire.net.endpoints import Endpoints
@@ -34,6 +36,8 @@ _log = logging.getLogger("krakenwire")
 
 _INSTRUMENTS = Key("instrument")
 
+_random = random.SystemRandom()
+
 
 class Client(Streams):
     """Kraken's public market data, over as many connections as it takes.
@@ -46,13 +50,13 @@ class Client(Streams):
         endpoints: where the exchange is; by default Kraken, or what the `KRAKEN_*` environment variables say.
         ssl_context: for `wss` URLs; by default certificates and host names are verified.
         proxy: `http://`, `https://` or `socks5://` URL to go through; never taken from the environment.
-        options: pacing, liveness and resync numbers.
+        options: pacing, liveness and resync numbers; by default with a jitter that no other client has.
         connect_budget: connection attempts allowed; by default 120 in any 600 seconds (PROTOCOL 9.1).
         subscribe_timeout: seconds a subscription may remain unanswered before its caller is told.
         clock: the time; replaced in tests.
         connector: opens connections; replaced in tests.
         on_events: called on the event loop with each batch of events before any reader gets them; must be quick.
-            The list is reused: copy what is to be kept.
+            What it raises goes to the event loop's exception handler, which logs it by default; the feed goes on.
 
     Raises:
         UsageError: for an argument that cannot work.
@@ -74,7 +78,7 @@ class Client(Streams):
         if subscribe_timeout <= 0:
             raise UsageError(f"subscribe_timeout must be greater than 0 seconds, not {subscribe_timeout!r}")
         self.endpoints = endpoints if endpoints is not None else Endpoints.from_environment(os.environ)
-        self.core = Core(options)
+        self.core = Core(options if options is not None else Options(seed=_random.getrandbits(32)))
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._connector = connector or WebSocketConnector(clock=self._clock, ssl_context=ssl_context, proxy=proxy)
         self._budget = connect_budget
@@ -90,6 +94,8 @@ class Client(Streams):
         self._books: set[BookHandle] = set()
         self._state: Literal["new", "open", "closed"] = "new"
         self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -101,15 +107,16 @@ class Client(Streams):
 
         Raises:
             ConnectFailed: it could not be opened; says why, and whether a retry can help.
-            ConnectionClosed: the client was closed before.
+            ConnectionClosed: the client was closed, before or meanwhile.
+            UsageError: it was connected on another event loop.
 
         Cancellation: closes; the client cannot be used afterwards.
         """
-        if self._state == "open":
+        if self._state != "new":
+            self._opened()
             return self
-        if self._state == "closed":
-            raise ConnectionClosed("this client was closed; make a new one")
         self._state = "open"
+        self._loop = asyncio.get_running_loop()
         pump = self._pump = Pump(
             self.core,
             url=lambda _connection: self.endpoints.public,
@@ -136,10 +143,18 @@ class Client(Streams):
         """Close every connection cleanly and end every reader; harmless if done before.
 
         Cancellation: partial; sockets are dropped at once and the client is closed all the same.
+
+        Raises:
+            UsageError: it belongs to another event loop, which still runs.
         """
+        if self._loop is not None and not self._loop.is_closed():
+            self._check_loop()
         if self._state == "closed":
+            await self._ended.wait()  # another task is at it
             return
         self._state = "closed"
+        if self._catalogued is not None:
+            self._catalogued.set()  # nobody waits for what will not come
         for task in self._tasks:
             task.cancel()
         try:
@@ -151,6 +166,7 @@ class Client(Streams):
                 self._subscriber.fail(error)
             self._end_books(error)
             self._hub.end(StopAsyncIteration())
+            self._ended.set()
 
     async def __aenter__(self) -> Self:
         return await self.connect()
@@ -194,13 +210,19 @@ class Client(Streams):
     def _read(self, request: StreamRequest) -> Reader[Any]:
         self._keys(request, ())  # refuses now what can never be
         inbox = Inbox(request.policy, request.capacity)
+        asked: set[Key] = set()
         held: list[Key] = []
+        following: set[asyncio.Task[None]] = set()
 
-        async def want(symbols: Iterable[str]) -> list[SubscribeRejected]:
-            keys = [key for key in dict.fromkeys(self._keys(request, symbols)) if key not in held]
-            refused = await self._opened()[1].subscribe(
-                keys, before_sent=lambda placement: self._hub.attach(inbox, [_interest(placement)])
-            )
+        async def want(keys: list[Key]) -> list[SubscribeRejected]:
+            asked.update(keys)
+            try:
+                refused = await self._opened()[1].subscribe(
+                    keys, before_sent=lambda placement: self._hub.attach(inbox, [_interest(placement)])
+                )
+            except BaseException:
+                asked.difference_update(keys)
+                raise
             held.extend(keys)
             return refused
 
@@ -210,20 +232,48 @@ class Client(Streams):
             if "instrument" in request.channels:
                 for known in (*self._assets.values(), *self.core.catalogue):
                     inbox.put(known)
-            try:
-                refused = await want(symbols)
-            except BaseException:
-                self._hub.detach(inbox)
-                raise
             if request.symbols == "all":
-                self._followers[id(inbox)] = lambda symbol: self._spawn(want([symbol]))
-            elif refused:
+                self._followers[id(inbox)] = follow  # now: what is listed while Kraken answers is not missed
+            try:
+                refused = await want(possible(symbols))
+            except BaseException:
+                release()
+                raise
+            if refused and request.symbols != "all":
                 release()
                 raise rejection(refused[0])
 
+        def possible(symbols: Iterable[str]) -> list[Key]:
+            """The subscriptions of `symbols` that were not asked for yet; a listing too odd for a book is told."""
+            keys = dict.fromkeys(key for key in self._keys(request, symbols) if key not in asked)
+            if request.symbols == "all":
+                for key in [key for key in keys if key.channel == "book" and not is_symbol(key.symbol)]:
+                    asked.add(key)
+                    del keys[key]
+                    inbox.put(Loss(reason="there can be no book of that name", of=key.channel, symbol=key.symbol))
+            return list(keys)
+
+        def follow(symbol: str) -> None:
+            keys = possible([symbol])
+            if keys:
+                asked.update(keys)
+                task = self._spawn(follow_up(symbol, keys))
+                following.add(task)
+                task.add_done_callback(following.discard)
+
+        async def follow_up(symbol: str, keys: list[Key]) -> None:
+            try:
+                await want(keys)
+            except KrakenwireError as error:
+                _log.warning("a new listing could not be followed: %s", error)
+                inbox.put(Loss(reason=f"a new listing could not be followed: {error}", symbol=symbol))
+
         def release() -> None:
-            self._hub.detach(inbox)
             self._followers.pop(id(inbox), None)
+            for task in following:
+                task.cancel()
+            self._hub.detach(inbox)
+            asked.clear()
             keys, held[:] = held[:], []
             self._release(keys)
 
@@ -243,6 +293,8 @@ class Client(Streams):
         inbox = Inbox(policy, capacity)
 
         async def subscribe() -> None:
+            if self._state != "new":  # a reader may be there before the first connection is, and see it come
+                self._opened()
             self._hub.attach(inbox, [interest])
 
         return Reader(inbox, on_loss=on_loss, subscribe=subscribe, release=lambda: self._hub.detach(inbox))
@@ -284,33 +336,41 @@ class Client(Streams):
         if self._state == "open" and self._subscriber is not None and keys:
             self._subscriber.release(keys)
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._spawned)
-
-    def _spawned(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.warning("a new listing could not be followed: %s", error)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _opened(self) -> tuple[Pump, Subscriber]:
         if self._state == "closed":
             raise ConnectionClosed("this client was closed; make a new one")
-        if self._failure is not None:
-            raise self._failure
         if self._pump is None or self._subscriber is None:
             raise UsageError("connect first: `async with Client() as kraken:` or `await kraken.connect()`")
+        self._check_loop()
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)  # raised for each who asks: the trace must not grow
         return self._pump, self._subscriber
+
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError("this client was connected on another event loop; use it there, or make one for this loop")
 
     def _publish(self, events: Sequence[Event]) -> None:
         if self._on_events is not None:
-            self._on_events(events)
+            try:
+                self._on_events(events)
+            except Exception as error:  # the caller's: neither the feed nor the readers are to suffer from it
+                message = "on_events raised; the feed goes on"
+                asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
         self._hub.publish(events)
 
     def _failed(self, connection: str, error: BaseException) -> None:
-        """`connection` will not be tried again. What was wanted of a further one, the core tells by itself."""
-        if connection != MAIN:
+        """`connection` will not be tried again.
+
+        What was wanted of a further one that cannot be opened, the core tells by itself; a defect ends everything.
+        """
+        if connection != MAIN and isinstance(error, ConnectFailed):
             return
         self._failure = error
         if self._catalogued is not None:
@@ -332,6 +392,7 @@ class BookHandle:
         self._client = client
         self._symbol = symbol
         self._depth = depth
+        self._is_entered = False
         self._key: Key | None = None
         self._book: Book | None = None
 
@@ -340,9 +401,26 @@ class BookHandle:
 
         Raises:
             UnknownSymbol, SubscriptionRejected, SubscriptionTimeout: as for a reader.
+            UsageError: it was entered before.
 
         Cancellation: safe, the subscription is released.
         """
+        if self._is_entered:
+            raise UsageError("this book was entered before; call Client.book() for each `async with`")
+        self._is_entered = True
+        try:
+            return await self._enter()
+        except BaseException:
+            self._release()
+            self._is_entered = False
+            raise
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._release()
+
+    async def _enter(self) -> Book:
         client = self._client
         _, subscriber = client._opened()
         keys_of(["book"], (), depth=self._depth)
@@ -356,25 +434,20 @@ class BookHandle:
             client._hub.listen(Interest(LIFECYCLE, symbol, placement.session.name), self._notify)
 
         self._book = book
-        try:
-            refused = await subscriber.subscribe([key], before_sent=attach)
-        except BaseException:
-            client._hub.forget(self._notify)
-            raise
+        client._books.add(self)
+        refused = await subscriber.subscribe([key], before_sent=attach)
         self._key = key
         if refused:
-            self._release()
             raise rejection(refused[0])
-        client._books.add(self)
+        client._opened()  # it may have ended in the very moment of the answer
         return book
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self._release()
-
-    def _notify(self, _event: Message) -> None:
-        if self._book is not None:
+    def _notify(self, event: Message) -> None:
+        if self._book is None:
+            return
+        if isinstance(event, SubscribeRejected) and event.of == "book":
+            self._book.release(rejection(event))  # after a reconnect, say: it will not be synced any more
+        else:
             self._book.notify()
 
     def end(self, error: BaseException) -> None:
@@ -385,7 +458,7 @@ class BookHandle:
             self._book.release(error)
 
     def _release(self) -> None:
-        client, key = self._client, self._key
+        client, key, self._key = self._client, self._key, None
         self.end(ConnectionClosed(f"the book of {self._symbol} was released"))
         if key is not None:
             client._release([key])

@@ -151,7 +151,8 @@ class BookUnsynced(KrakenwireError):
 
     Attributes:
         symbol: whose book it is.
-        reason: why it is not synced: `empty`, `checksum`, `crossed`, `timestamp`, `disconnected`, `quarantined`.
+        reason: why it is not synced: `empty`, `checksum`, `crossed`, `timestamp`, `precision`,
+            `disconnected`, `quarantined`.
     """
 
     fault = "exchange"

@@ -293,9 +293,10 @@ class Reply(Message, frozen=True, kw_only=True, gc=False):
 
 
 class Raw(Message, frozen=True, kw_only=True, gc=False):
-    """A frame of valid JSON that has no type here: passed on whole, counted, never fatal.
+    """A frame of valid JSON that has no type here, or has fields that none of its events has: passed on whole, counted.
 
-    `name` is the channel or method it names, or None; `reason` why it is raw: `unknown channel`, `request`, ….
+    `name` is the channel or method it names, or None; `reason` why it is raw: `unknown channel`, `request`, …. With an
+    `unknown field` it comes after the events of its frame, which are as good as ever.
     """
 
     channel: ClassVar[str] = "raw"

@@ -19,7 +19,7 @@ from krakenwire.protocol.requests import (
 )
 from krakenwire.protocol.subscriptions import Key, State
 
-__all__ = ["Subscriber", "keys_of"]
+__all__ = ["Subscriber", "keys_of", "rejection"]
 
 _Wanted = tuple[str, str, str | None, int | None, int | None]
 """Connection, channel, symbol, depth, interval: as far as an acknowledgement tells."""
@@ -86,7 +86,7 @@ class Subscriber:
         Cancellation: safe, all `keys` are released.
         """
         pump = self._pump
-        futures: list[asyncio.Future[Message]] = []
+        waiting: list[tuple[_Wanted, asyncio.Future[Message]]] = []
         placements = pump.core.subscribe(keys, pump.now())
         try:
             for placement in placements:
@@ -94,12 +94,12 @@ class Subscriber:
                 session, key = placement
                 sub = session.table.get(key)
                 if sub is None or sub.state is not State.ACTIVE:
-                    futures.append(self._wait_for(session.name, key))
+                    waiting.append(self._wait_for(session.name, key))
             pump.flush()
             async with timeout(pump.clock, self._timeout):
-                answers = await asyncio.gather(*futures)
+                answers = await asyncio.gather(*(future for _, future in waiting))
         except TimeoutError:
-            late = sum(future.cancelled() or not future.done() for future in futures)
+            late = sum(future.cancelled() for _, future in waiting)
             self.release(keys)
             raise SubscriptionTimeout(
                 f"Kraken did not answer {late} of {len(keys)} subscription(s) within {self._timeout:g} s; "
@@ -109,8 +109,7 @@ class Subscriber:
             self.release(keys)
             raise
         finally:
-            for future in futures:
-                future.cancel()
+            self._wait_no_more(waiting)
         return [answer for answer in answers if isinstance(answer, SubscribeRejected)]
 
     def release(self, keys: Sequence[Key]) -> None:
@@ -126,11 +125,20 @@ class Subscriber:
                 if not future.done():
                     future.set_exception(error)
 
-    def _wait_for(self, connection: str, key: Key) -> asyncio.Future[Message]:
+    def _wait_for(self, connection: str, key: Key) -> tuple[_Wanted, asyncio.Future[Message]]:
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         wanted = (connection, key.channel, key.symbol, key.depth, key.interval)
         self._waiting.setdefault(wanted, []).append(future)
-        return future
+        return wanted, future
+
+    def _wait_no_more(self, waiting: Iterable[tuple[_Wanted, asyncio.Future[Message]]]) -> None:
+        for wanted, future in waiting:
+            future.cancel()
+            others = self._waiting.get(wanted)
+            if others is not None and future in others:
+                others.remove(future)
+                if not others:
+                    del self._waiting[wanted]
 
     def _settle(self, event: Message) -> None:
         if isinstance(event, Subscribed | SubscribeRejected):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
 from decimal import Decimal
@@ -28,7 +29,8 @@ def test_json_is_an_object_for_each_change(simulated: Environment) -> None:
         assert Decimal(change["spread"]) == Decimal(ask) - Decimal(bid) > 0
         assert Decimal(bid) < Decimal(change["mid"]) < Decimal(ask)
         assert -1 <= change["imbalance"] <= 1
-    assert changes[0]["received_ns"] < changes[-1]["received_ns"]
+    for earlier, later in itertools.pairwise(changes):
+        assert earlier["received_ns"] < later["received_ns"], "none is shown twice"
 
 
 def test_without_a_terminal_every_change_is_a_line(simulated: Environment) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
 
 from helpers.processes import Ended, objects, run, run_all
 from krakenwire import __version__
+from krakenwire.sim.instruments import default_listings
 
 COMMANDS = ("demo", "stream", "book", "replay", "sim", "doctor")
 
@@ -93,6 +95,25 @@ def test_doctor_refuses_what_is_no_address() -> None:
     ended = run("doctor", "--url", "https://example.com")
     assert (ended.code, ended.out) == (2, "")
     assert "wss://" in ended.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_of_a_command_work_with_the_simulator_too(command: str, helped: dict[str, Ended]) -> None:
+    traded = {listing.symbol for listing in default_listings()}
+    examples = helped[command].out.partition("Examples:")[2]
+    assert set(re.findall(r"[A-Z]{3,}/[A-Z]{3}", examples)) <= traded
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_output_that_is_not_unicode_is_no_error(encoding: str) -> None:
+    ended = run("sim", "--help", env={"PYTHONIOENCODING": encoding})
+    assert (ended.code, ended.err) == (0, "")
+    assert "Examples" in ended.out
+
+
+def test_output_that_is_closed_swallows_what_is_printed() -> None:
+    ended = run("-c", 'exec "$0" -m krakenwire "$@" >&-', sys.executable, "--version", program=("sh",))
+    assert ended == (0, "", "")
 
 
 @pytest.mark.parametrize("how", ["option", "variable"])

@@ -79,7 +79,9 @@ def test_report_for_people_says_what_was_proven() -> None:
     ended = run("demo", "--seconds", "0.5", "--symbols", "BTC/USD,XBT/EUR", "--symbols", "MINA/GBP", "--depth", "10")
     assert ended.code == 0
     assert "every one verified by its checksum; 0 mismatched" in ended.out
-    assert "3 of 3 final books at depth 10 equal the simulator's own" in ended.out
+    assert "3 of 3 final books equal the simulator's own" in ended.out
+    assert "depth 10, seed 0" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 80
     assert ended.err == ""
 
 

@@ -40,6 +40,8 @@ def test_port_that_is_taken_is_wrong_usage() -> None:
         ended = run("sim", "--port", str(taken.getsockname()[1]))
     assert (ended.code, ended.out) == (2, "")
     assert "cannot serve on 127.0.0.1" in ended.err
+    assert "; try --port 0" in ended.err
+    assert "[" not in ended.err, "nothing of asyncio's own text"
 
 
 def test_recording_is_served_as_it_is(tmp_path: Path) -> None:
@@ -67,4 +69,5 @@ def test_recording_that_cannot_be_served_is_wrong_usage(tmp_path: Path, content:
         file.write_bytes(content)
     ended = run("sim", "--playback", file)
     assert (ended.code, ended.out) == (2, "")
+    assert str(file) in ended.err
     assert "Traceback" not in ended.err

@@ -86,6 +86,8 @@ def test_it_ends_after_its_seconds(simulated: Environment) -> None:
         (("quotes", "-s", "BTC/USD"), "book, trade, ticker, ohlc, instrument"),
         (("book", "-s", "BTC/USD", "--depth", "11"), "10, 25, 100, 500, 1000"),
         (("ohlc", "-s", "BTC/USD", "--interval", "7"), "interval"),
+        (("trade",), "--symbol BTC/USD"),
+        (("trade", "-s", "BTC/USD", "--url", "http://127.0.0.1/v2"), "--url: expected wss:// or ws://"),
     ],
 )
 def test_what_cannot_be_had_is_refused_with_what_can(
@@ -103,7 +105,7 @@ def test_signal_ends_it_cleanly(simulated: Environment, number: int) -> None:
         ended = end(process, number)
     assert ended.code == 0
     assert objects(first + ended.out)
-    assert "events" in ended.err
+    assert " event" in ended.err
     assert "Traceback" not in ended.err
 
 
@@ -116,6 +118,7 @@ def test_reader_that_goes_away_ends_it_quietly(simulated: Environment) -> None:
     assert process.returncode == 0
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
+    assert "Disconnected" not in err, "our own close is no news"
 
 
 async def test_cut_connection_is_told_and_the_stream_goes_on() -> None:

@@ -18,7 +18,7 @@ SECONDS = 30
 
 
 class Screen:
-    """A terminal of 110 columns and 40 lines, in a tmux server of its own."""
+    """A terminal of 80 columns and 24 lines, in a tmux server of its own."""
 
     def __init__(self) -> None:
         self._server = ("tmux", "-L", f"krakenwire-test-{uuid4().hex}", "-f", "/dev/null")
@@ -29,7 +29,7 @@ class Screen:
         del variables["COLUMNS"], variables["LINES"], variables["NO_COLOR"]
         command = shlex.join([sys.executable, "-m", "krakenwire", *arguments])
         subprocess.run(
-            [*self._server, "new-session", "-d", "-x", "110", "-y", "40", f"{command}; echo exit $?; exec sleep 100"],
+            [*self._server, "new-session", "-d", "-x", "80", "-y", "24", f"{command}; echo exit $?; exec sleep 100"],
             env=variables,
             check=True,
         )
@@ -37,6 +37,10 @@ class Screen:
     def text(self) -> str:
         """What stands on it now."""
         return subprocess.run([*self._server, "capture-pane", "-p"], capture_output=True, text=True, check=True).stdout
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give its window another size."""
+        subprocess.run([*self._server, "resize-window", "-x", str(columns), "-y", str(lines)], check=True)
 
     def press(self, key: str) -> None:
         subprocess.run([*self._server, "send-keys", key], check=True)
@@ -65,29 +69,38 @@ def screen(require: Callable[[object, str], None]) -> Iterator[Screen]:
 def test_demo_shows_a_live_table_and_then_the_report(screen: Screen) -> None:
     screen.start("demo", "--seconds", "60", "--rate", "1000")
     first = screen.wait_for(lambda text: "MINA/GBP" in text)
-    for heading in ("symbol", "bid", "ask", "spread", "levels", "messages", "verified", "trades"):
+    for heading in ("symbol", "bid", "ask", "spread", "messages", "verified", "trades"):
         assert heading in first
     total = _total(first)
-    screen.wait_for(lambda text: "12 symbols" in text and _total(text) > total)
+    screen.wait_for(lambda text: _total(text) > total)
+    assert "…" not in first, "all of it fits"
+    screen.resize(60, 20)
+    screen.wait_for(lambda text: "…" in text)
+    screen.resize(80, 24)
     screen.press("C-c")
     last = screen.wait_for(lambda text: "exit 0" in text)
     assert "every one verified by its checksum" in last
     assert "12 of 12 final books" in last
+    assert last.count("MINA/GBP") == 1, "nothing is left over"
     assert "disconnected" not in last
 
 
 def _total(text: str) -> int:
-    row = next((line for line in text.splitlines() if "12 symbols" in line), None)
-    return -1 if row is None else int(row.split("│")[6].strip().replace(",", ""))
+    row = next((line.split() for line in text.splitlines() if line.startswith("all ")), None)
+    return -1 if row is None else int(row[1].replace(",", ""))
 
 
 def test_book_shows_a_ladder_that_moves(screen: Screen, simulated: dict[str, str]) -> None:
-    screen.start("book", "BTC/USD", "--levels", "5", env=simulated)
+    screen.start("book", "BTC/USD", "--depth", "100", "--levels", "25", env=simulated)
     first = screen.wait_for(lambda text: "synced, top 10 proven, checksum" in text)
     assert "█" in first
-    assert sum(line.startswith("│") for line in first.splitlines()) == 10
+    assert len(first.splitlines()) == 24
+    assert first.splitlines()[12].startswith("-- spread"), "ten levels a side are what fits"
     screen.wait_for(lambda text: "spread" in text and text != first)
+    screen.resize(50, 12)
+    screen.wait_for(lambda text: text.splitlines()[6].startswith("-- spread"))
+    screen.resize(80, 24)
     screen.press("C-c")
     last = screen.wait_for(lambda text: "exit 0" in text)
-    assert "top 10 proven" in last
+    assert last.count("top 10 proven") == 1, "nothing is left over"
     assert "Traceback" not in last

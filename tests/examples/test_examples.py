@@ -63,6 +63,13 @@ def test_live_goes_where_the_environment_says() -> None:
     assert "BTC/USD" in ended.out
 
 
+def test_live_without_a_network_says_why_in_a_line() -> None:
+    nobody = {"KRAKEN_WS_PUBLIC_URL": "ws://127.0.0.1:1/v2"}
+    ended = run(EXAMPLES / "01_basic_subscribe.py", "--live", env=nobody, program=(sys.executable,))
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("ConnectFailed: cannot connect to ws://127.0.0.1:1/v2: ")
+
+
 def test_ctrl_c_ends_an_example_without_a_traceback() -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", EXAMPLES / "01_basic_subscribe.py", "--seconds", "0"],

@@ -12,7 +12,10 @@ from helpers.processes import run, simulator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = (CHECKOUT / "README.md").read_text("utf-8")
-PAGES = ("README.md", "docs/cli.md", "examples/README.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "docs/cli.md", "docs/design.md", "docs/events.md", "docs/guide.md"),
+    "examples/README.md",
+)
 
 
 def test_program_runs_as_it_stands() -> None:

@@ -14,6 +14,7 @@ from krakenwire.events import (
     Instrument,
     Message,
     Ohlc,
+    Raw,
     Stamp,
     SystemStatus,
     Ticker,
@@ -147,11 +148,6 @@ def test_frame_without_elements_is_no_event() -> None:
 
 def test_trade_of_an_unknown_type_is_refused() -> None:
     assert "type" in refusal(trade_frame(TRADE, type="correction")).reason
-
-
-def test_unknown_fields_are_ignored() -> None:
-    frame = trade_frame({**TRADE, "new": {"deep": [1]}}).replace(b'{"channel', b'{"new":[],"channel')
-    assert isinstance(one(frame), Trade)
 
 
 def test_ticker_tells_every_statistic() -> None:
@@ -359,9 +355,35 @@ def test_status_need_only_tell_the_system() -> None:
     assert (status.system, status.connection_id) == ("something_new", None)
 
 
-@pytest.mark.parametrize("frame", [b'{"channel":"heartbeat"}', b' { "x" : 1 , "channel" : "heartbeat" } \n'])
+@pytest.mark.parametrize("frame", [b'{"channel":"heartbeat"}', b' { "channel" : "heartbeat" } \n'])
 def test_heartbeat_is_known_however_it_is_written(frame: bytes) -> None:
     assert one(frame) == Heartbeat(stamp=STAMP, n=7, seq=3)
+
+
+@pytest.mark.parametrize(
+    ("frame", "field"),
+    [
+        (trade_frame({**TRADE, "new": {"deep": [1]}}), "new"),
+        (trade_frame(TRADE).replace(b'{"channel', b'{"new":[],"channel'), "new"),
+        (TICKER.replace(b'"bid":', b'"mid":1.5,"bid":'), "mid"),
+        (OHLC.replace(b'"open":', b'"turnover":"1","open":'), "turnover"),
+        (instrument_frame().replace(b'"qty_min":', b'"maker_only":true,"qty_min":'), "maker_only"),
+        (b'{"channel":"status","type":"update","data":[{"system":"online","until":null}]}', "until"),
+        (b' { "x" : 1 , "channel" : "heartbeat" } ', "x"),
+    ],
+)
+def test_unknown_field_harms_nothing_and_is_passed_on_with_its_frame(frame: bytes, field: str) -> None:
+    *events, raw = decode(frame, stamp=STAMP, n=7, seq=3)
+    assert events
+    assert not any(isinstance(event, Raw | Undecodable) for event in events)
+    assert isinstance(raw, Raw)
+    assert (raw.stamp, raw.n, raw.seq, raw.frame) == (STAMP, 7, 3, frame)
+    assert raw.name == json.loads(frame)["channel"]
+    assert raw.reason.startswith(f"unknown field `{field}`")
+
+
+def test_broken_frame_with_an_unknown_field_gives_nothing_else() -> None:
+    assert "price" in refusal(trade_frame({"new": 1, **TRADE, "price": []})).reason
 
 
 @pytest.mark.parametrize("channel", sorted(CHANNEL_DECODERS))

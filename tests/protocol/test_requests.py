@@ -16,7 +16,6 @@ from krakenwire.protocol.requests import (
     CHANNELS,
     EVENT_TRIGGERS,
     OHLC_INTERVALS,
-    TOKEN_PLACEHOLDER,
     check_subscription,
     ping,
     subscribe,
@@ -61,15 +60,6 @@ def test_unsubscribe_repeats_what_identifies_the_subscription(
 ) -> None:
     request = unsubscribe(channel, ["ALGO/USD"], req_id=8, **options)  # type: ignore[arg-type]  # by parameter
     assert request == b'{"method":"unsubscribe","params":{%s},"req_id":8}' % params
-
-
-def test_authenticated_request_carries_a_placeholder_last_in_its_params() -> None:
-    request = subscribe("level3", ["BTC/USD"], req_id=3, depth=10, with_token=True)
-    assert request == (
-        b'{"method":"subscribe","params":{"channel":"level3","symbol":["BTC/USD"],"depth":10,"token":"%s"},"req_id":3}'
-        % TOKEN_PLACEHOLDER.encode()
-    )
-    assert TOKEN_PLACEHOLDER.encode() in unsubscribe("level3", ["BTC/USD"], with_token=True)
 
 
 def test_ping_has_no_params() -> None:

@@ -193,11 +193,108 @@ def test_refusal_of_one_symbol_leaves_the_others(wire: Wire) -> None:
 
 def test_refused_depth_names_no_symbol_and_refuses_the_whole_request(wire: Wire) -> None:
     wire.subscribe(book(BTC, 7), book(ETH, 7))
-    wire.receive(refusal(only(wire.sent()), "Subscription depth not supported"))
-    assert [(event.symbol, event.depth, event.error) for event in wire.told(SubscribeRejected)] == [
-        (BTC, 7, "Subscription depth not supported"),
-        (ETH, 7, "Subscription depth not supported"),
+    request = only(wire.sent())
+    wire.receive(refusal(request, "Subscription depth not supported"))
+    wire.advance(0.999)
+    assert wire.told(SubscribeRejected) == [], "it may be of one of them"
+    wire.advance(0.001)
+    assert [(event.symbol, event.depth, event.error, event.req_id) for event in wire.told(SubscribeRejected)] == [
+        (BTC, 7, "Subscription depth not supported", request["req_id"]),
+        (ETH, 7, "Subscription depth not supported", request["req_id"]),
     ]
+    assert {(event.connection, event.epoch, event.n) for event in wire.told(SubscribeRejected)} == {
+        ("public", 0, wire.core.n)
+    }
+    assert len(wire.session().table) == len(wire.session().books) == 0
+
+
+def test_refusal_of_the_only_symbol_need_not_name_it(wire: Wire) -> None:
+    wire.subscribe(book(BTC, 7))
+    wire.receive(refusal(only(wire.sent()), "Subscription depth not supported"))
+    assert only(wire.told(SubscribeRejected)).symbol == BTC
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_refusal_without_a_symbol_is_of_the_one_that_gets_no_answer_of_its_own(wire: Wire, place: int) -> None:
+    wire.subscribe(book(BTC), book(ETH), book(XRP))
+    request = only(wire.sent())
+    answers = [ack(request, BTC), ack(request, XRP)]
+    answers.insert(place, refusal(request, "Something new"))
+    wire.receive(*answers)
+    rejected = only(wire.told(SubscribeRejected))
+    assert (rejected.symbol, rejected.error) == (ETH, "Something new")
+    assert [event.symbol for event in wire.told(Subscribed)] == [BTC, XRP]
+    wire.advance(9)
+    assert wire.sent() == []
+
+
+def test_as_many_refusals_without_a_symbol_as_symbols_refuse_each(wire: Wire) -> None:
+    wire.subscribe(book(BTC), book(ETH), book(XRP))
+    request = only(wire.sent())
+    wire.receive(refusal(request, "One"), refusal(request, "Two", ETH), refusal(request, "Three"))
+    assert {event.symbol: event.error for event in wire.told(SubscribeRejected)} == {
+        BTC: "One",
+        ETH: "Two",
+        XRP: "Three",
+    }
+
+
+def test_refusal_that_names_no_method_is_the_callers_by_its_request_id(wire: Wire) -> None:
+    wire.subscribe(book(BTC))
+    request = only(wire.sent())
+    wire.receive({"error": "Symbol(s) not found", "success": False, "req_id": request["req_id"]})
+    event = only(wire.told(SubscribeRejected))
+    assert (event.symbol, event.error) == (BTC, "Symbol(s) not found")
+    assert wire.told(ExchangeError) == []
+    wire.receive({"error": "Symbol(s) not found", "success": False, "req_id": request["req_id"]})
+    assert only(wire.told(ExchangeError)).req_id == request["req_id"], "nobody waits for it any more"
+
+
+def test_refusal_of_a_symbol_under_another_name_is_the_callers_too(wire: Wire) -> None:
+    wire.subscribe(book("DOGE/USD"))
+    wire.receive(refusal(only(wire.sent()), "Currency pair not supported XDG/USD"))
+    assert only(wire.told(SubscribeRejected)).symbol == "DOGE/USD"
+
+
+def test_repeated_refusal_of_a_symbol_is_no_other_symbols(wire: Wire) -> None:
+    wire.subscribe(book(BTC), book(ETH))
+    request = only(wire.sent())
+    wire.receive(*[refusal(request, "Currency pair not supported BTC/USD")] * 2)
+    wire.advance(2)
+    assert only(wire.told(SubscribeRejected)).symbol == BTC
+    wire.receive(ack(request, ETH))
+    assert only(wire.told(Subscribed)).symbol == ETH
+
+
+def test_refusal_that_fits_several_symbols_of_a_request_in_part_answered_has_them_asked_again(wire: Wire) -> None:
+    wire.subscribe(book(BTC), book(ETH), book(XRP))
+    first = only(wire.sent())
+    wire.receive(refusal(first, "Something new"), ack(first, BTC))
+    wire.advance(1)
+    again = only(wire.sent())
+    assert (again["method"], again["params"]["symbol"]) == ("subscribe", [ETH, XRP])
+    assert wire.told(SubscribeRejected) == [], "one of them may hold: its answer was lost"
+    wire.receive(refusal(again, "Already subscribed", XRP), refusal(again, "Something new"))
+    assert only(wire.told(SubscribeRejected)).symbol == ETH
+    assert [event.symbol for event in wire.told(Subscribed)] == [BTC, XRP]
+
+
+def test_refusal_of_a_request_for_now_needs_no_symbol_and_no_wait(wire: Wire) -> None:
+    wire.subscribe(book(BTC), book(ETH))
+    first = only(wire.sent())
+    wire.receive(refusal(first, "Exceeded msg rate"))
+    assert wire.told(SubscribeRejected) == []
+    wire.advance(0.5)
+    assert only(wire.sent())["params"] == first["params"]
+
+
+def test_end_refused_without_a_symbol_is_the_end_all_the_same(wire: Wire) -> None:
+    subscribed(wire, book(BTC), book(ETH))
+    wire.unsubscribe(book(BTC), book(ETH))
+    wire.receive(refusal(only(wire.sent()), "Subscription Not Found"))
+    assert len(wire.session().table) == 2, "it may be of one of them"
+    wire.advance(1)
+    assert [event.error for event in wire.told(ExchangeError)] == ["Subscription Not Found"] * 2
     assert len(wire.session().table) == len(wire.session().books) == 0
 
 

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from krakenwire.protocol.answers import Ack
 from krakenwire.protocol.subscriptions import Key, Pending, State, Subscription, SubscriptionTable
 
 LIMIT = 3
@@ -28,8 +29,17 @@ def asked(table: SubscriptionTable, req_id: int, now: int = 0, deadline: int = 1
     return plan[0], [sub.key for sub in plan[1]]
 
 
+def answered(
+    table: SubscriptionTable, req_id: int | None, symbol: str | None, *, all_of_it: bool
+) -> tuple[str, list[Subscription]] | None:
+    """An answer comes: a success, or (`all_of_it`) a refusal for now."""
+    ack = Ack(method="subscribe", success=not all_of_it, req_id=req_id, symbol=symbol)
+    found = table.answered(ack, all_of_it=all_of_it, until=0)
+    return None if found is None else (found.method, [sub for sub, _ in found.answers])
+
+
 def confirm(table: SubscriptionTable, req_id: int, symbol: str | None) -> None:
-    answer = table.answered(req_id, symbol, all_of_it=False)
+    answer = answered(table, req_id, symbol, all_of_it=False)
     assert answer is not None
     method, (sub,) = answer
     if method == "subscribe":
@@ -156,13 +166,14 @@ def test_answers_come_one_symbol_at_a_time() -> None:
     asked(table, 1)
     confirm(table, 1, "ETH/USD")
     assert [sub.state for sub in subs] == [State.SUBSCRIBING, State.ACTIVE, State.SUBSCRIBING]
-    assert table.answered(1, "ETH/USD", all_of_it=False) is None, "answered before"
-    assert table.answered(1, "DOT/USD", all_of_it=True) is None, "not asked for"
-    assert table.answered(1, None, all_of_it=False) is None, "a success without a symbol tells nothing"
-    answer = table.answered(1, None, all_of_it=True)
+    assert answered(table, 1, "ETH/USD", all_of_it=False) is None, "answered before"
+    assert answered(table, 1, "DOT/USD", all_of_it=False) is None, "not asked for"
+    assert answered(table, 1, "ETH/USD", all_of_it=True) is None, "answered before, and a refusal of nothing else"
+    assert answered(table, 1, None, all_of_it=False) is None, "a success without a symbol tells nothing"
+    answer = answered(table, 1, None, all_of_it=True)
     assert answer is not None
     assert answer[1] == [subs[0], subs[2]]
-    assert table.answered(1, "BTC/USD", all_of_it=True) is None, "everything is answered"
+    assert answered(table, 1, "BTC/USD", all_of_it=True) is None, "everything is answered"
 
 
 @pytest.mark.parametrize("req_id", [None, 0, 2, -1, 10**30])
@@ -170,7 +181,7 @@ def test_answer_to_no_request_is_nobodys(req_id: int | None) -> None:
     table = SubscriptionTable(LIMIT)
     table.want(BOOK)
     asked(table, 1)
-    assert table.answered(req_id, "BTC/USD", all_of_it=True) is None
+    assert answered(table, req_id, "BTC/USD", all_of_it=True) is None
 
 
 def test_late_requests_expire_with_what_they_still_wait_for() -> None:
@@ -185,14 +196,14 @@ def test_late_requests_expire_with_what_they_still_wait_for() -> None:
     assert isinstance(pending, Pending)
     assert (pending.req_id, pending.method, list(pending.waiting)) == (1, "subscribe", ["ETH/USD"])
     assert table.expired(100) == []
-    assert table.answered(1, "ETH/USD", all_of_it=True) is None, "too late"
+    assert answered(table, 1, "ETH/USD", all_of_it=True) is None, "too late"
 
 
 def test_refused_for_now_is_asked_again_at_its_moment() -> None:
     table = SubscriptionTable(LIMIT)
     sub = table.want(BOOK)
     asked(table, 1)
-    table.answered(1, "BTC/USD", all_of_it=True)
+    answered(table, 1, "BTC/USD", all_of_it=True)
     assert table.again(sub, 70)
     assert sub.attempts == 1
     assert table.due(69) is None
@@ -205,7 +216,7 @@ def test_refused_for_now_and_no_longer_desired_is_forgotten() -> None:
     sub = table.want(BOOK)
     asked(table, 1)
     table.unwant(BOOK)
-    table.answered(1, "BTC/USD", all_of_it=True)
+    answered(table, 1, "BTC/USD", all_of_it=True)
     assert not table.again(sub, 70)
     assert table.get(BOOK) is None
 
@@ -218,7 +229,7 @@ def test_end_that_was_refused_for_now_is_asked_for_again(desired: bool) -> None:
     else:
         table.unwant(BOOK)
     asked(table, 2)
-    table.answered(2, "BTC/USD", all_of_it=True)
+    answered(table, 2, "BTC/USD", all_of_it=True)
     table.stay(sub, 40)
     assert table.due(39) is None
     assert table.next_deadline(0) == 40
@@ -235,7 +246,7 @@ def test_disconnect_makes_everything_desired_wanted_and_forgets_the_rest() -> No
     table.unwant(KEYS[1])
     table.disconnected()
     assert {sub.key: sub.state for sub in table} == dict.fromkeys((KEYS[0], KEYS[2], KEYS[3]), State.WANTED)
-    assert table.answered(1, "XRP/USD", all_of_it=True) is None, "answers of the old connection are void"
+    assert answered(table, 1, "XRP/USD", all_of_it=True) is None, "answers of the old connection are void"
     assert asked(table, 2) == ("subscribe", [KEYS[0], KEYS[2], KEYS[3]])
 
 
@@ -298,7 +309,7 @@ class UnreliableExchange(RuleBasedStateMachine):
     def refuse_the_whole_request(self, data: st.DataObject) -> None:
         req_id = data.draw(st.sampled_from(sorted(self.open)))
         method, waiting, _ = self.open.pop(req_id)
-        answer = self.table.answered(req_id, None, all_of_it=True)
+        answer = answered(self.table, req_id, None, all_of_it=True)
         assert answer is not None
         assert (answer[0], {sub.key for sub in answer[1]}) == (method, set(waiting.values()))
         for sub in answer[1]:
@@ -306,7 +317,7 @@ class UnreliableExchange(RuleBasedStateMachine):
 
     @rule(req_id=st.integers(1000, 2000), symbol=st.sampled_from(["BTC/USD", None]))
     def answer_to_nothing(self, req_id: int, symbol: str | None) -> None:
-        assert self.table.answered(req_id, symbol, all_of_it=True) is None
+        assert answered(self.table, req_id, symbol, all_of_it=True) is None
 
     @rule(seconds=st.integers(1, 12))
     def time_passes(self, seconds: int) -> None:
@@ -364,7 +375,7 @@ class UnreliableExchange(RuleBasedStateMachine):
         key = waiting.pop(symbol)
         if not waiting:
             del self.open[req_id]
-        answer = self.table.answered(req_id, symbol, all_of_it=False)
+        answer = answered(self.table, req_id, symbol, all_of_it=False)
         assert answer is not None
         assert answer[0] == method
         (sub,) = answer[1]

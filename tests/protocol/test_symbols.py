@@ -119,6 +119,7 @@ def test_listed_symbol_is_found_in_every_spelling(asked: str, symbol: str) -> No
         ("XBT", "BTC/USD"),
         (" SOL/USD", "SOL/USD"),
         ("SOLL/USD", "SOL/USD"),
+        ("ETH/BTX", "ETH/BTC"),
     ],
 )
 def test_wrong_symbol_is_answered_with_the_nearest_right_one(asked: str, nearest: str) -> None:

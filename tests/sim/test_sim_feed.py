@@ -14,7 +14,7 @@ from krakenwire.sim.candles import INTERVALS, MINUTE_NS
 from krakenwire.sim.feed import Feed, Stream
 from krakenwire.sim.instruments import select
 from krakenwire.sim.ladder import DEPTHS
-from krakenwire.sim.market import Market, Move
+from krakenwire.sim.market import Market, Move, Print
 from krakenwire.sim.wire import format_number, format_time, format_time_ns, wrap_text
 
 SYMBOLS = ("BTC/USD", "ETH/BTC", "SHIB/USD", "PEPE/USD", "MINA/GBP")
@@ -190,7 +190,8 @@ def test_ticker_by_trades_comes_with_each_trade_and_by_bbo_with_each_change_of_t
     while not market.step().trades:
         pass  # the first trade of a minute makes the ticker forget the oldest one
     feed.watch(by_bbo)
-    volume = Decimal(exact(feed.snapshot(by_trade))["data"][0]["volume"])
+    (opening,) = exact(feed.snapshot(by_trade))["data"]
+    volume, began = opening["volume"], market.stats("BTC/USD").minutes.kept[0].open
     for _ in range(1_000):
         before = market.truth("BTC/USD", 1)
         move = market.step()
@@ -208,6 +209,9 @@ def test_ticker_by_trades_comes_with_each_trade_and_by_bbo_with_each_change_of_t
             if move.trades:
                 assert ticker["last"] == format_number(move.trades[-1].tick, 1)
             assert Decimal(ticker["low"]) <= Decimal(ticker["last"]) <= Decimal(ticker["high"])
+            change = Decimal(ticker["last"]) - Decimal(began).scaleb(-1)
+            assert Decimal(ticker["change"]) == change
+            assert abs(Decimal(ticker["change_pct"]) - 1000 * change / began) < Decimal("0.01")
     fields = "symbol bid bid_qty ask ask_qty last volume vwap low high change change_pct timestamp"
     assert list(exact(feed.snapshot(by_trade))["data"][0]) == fields.split()
 
@@ -224,6 +228,7 @@ def test_candles_add_up_to_the_trades(interval: int) -> None:
     candles = {candle["interval_begin"]: candle for candle in opening["data"]}
     count = {begin: candle["trades"] for begin, candle in candles.items()}
     volume = {begin: candle["volume"] for begin, candle in candles.items()}
+    printed: dict[str, list[Print]] = defaultdict(list)
     for step in range(1, 600):
         move = market.step(market.now_ns + step * 10**8)
         frames = feed.updates(move)
@@ -239,6 +244,10 @@ def test_candles_add_up_to_the_trades(interval: int) -> None:
             count[begin] = count.get(begin, 0) + len(move.trades)
             volume[begin] = volume.get(begin, Decimal(0)) + Decimal(sum(each.lots for each in move.trades)).scaleb(-8)
             assert (candle["trades"], candle["volume"]) == (count[begin], volume[begin])
+            printed[begin] += move.trades
+            if begin not in begins:
+                value = sum(each.tick * each.lots for each in printed[begin])
+                assert candle["vwap"] == Decimal(value // sum(each.lots for each in printed[begin])).scaleb(-4)
             assert candle["low"] <= min(candle["open"], candle["close"], candle["vwap"])
             assert candle["high"] >= max(candle["open"], candle["close"], candle["vwap"])
             assert candle["close"] == Decimal(move.trades[-1].tick).scaleb(-4)

@@ -94,14 +94,39 @@ def test_deep_pairs_serve_every_depth_for_long() -> None:
     assert abs(Decimal(bids[0][0]) - anchor) / anchor < Decimal("0.1")
 
 
-def test_price_moves_and_comes_back() -> None:
+def test_price_moves() -> None:
     market = Market(select(["SOL/USD"]), seed=5)
     bests = set()
     for _ in range(5_000):
         market.step()
         bests.add(market.book("SOL/USD").asks.tick_at(0))
     assert len(bests) > 20
-    assert all(abs(best - 17245) < 17245 * 0.1 for best in bests)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_price_is_pulled_back_to_where_it_began(seed: int) -> None:
+    market = Market(select(["MINA/GBP"]), seed=seed)  # the thin pair, whose price moves most
+    bests: list[int] = []
+    for step in range(30_000):
+        market.step()
+        if step > 15_000:
+            bests.append(market.book("MINA/GBP").asks.tick_at(0))
+    assert abs(sum(bests) / len(bests) - 294) < 294 * 0.05, "a free walk is a third away by then"
+
+
+@pytest.mark.parametrize(("symbol", "gap"), [("BTC/USD", 6), ("SHIB/USD", 1)])
+def test_book_stays_dense_at_the_touch(symbol: str, gap: int) -> None:
+    market = Market(select([symbol]), seed=2)
+    spreads: list[int] = []
+    widths: list[int] = []
+    for _ in range(20_000):
+        market.step()
+        book = market.book(symbol)
+        spreads.append(book.spread)
+        widths.append(book.asks.tick_at(9) - book.asks.tick_at(0))
+    assert sorted(spreads)[10_000] <= 2 * gap
+    assert sorted(spreads)[19_800] < 40 * gap
+    assert sorted(widths)[10_000] < 40 * gap
 
 
 def test_changes_lead_from_one_book_to_the_next() -> None:

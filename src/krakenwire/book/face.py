@@ -140,15 +140,15 @@ class Book(Figures):
 
         Cancellation: safe, no effect.
         """
-        if self._error is not None:
-            raise self._error
-        if self._seen == self._version:
+        if self._seen == self._version and self._error is None:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.add(waiter)
             try:
                 await waiter
             finally:
                 self._waiters.discard(waiter)
+        if self._error is not None:
+            raise self._error.with_traceback(None)  # raised for each who waits: the trace must not grow
         self._seen = self._version
 
     async def synced(self, timeout: float | None = None) -> None:
@@ -189,13 +189,13 @@ class Book(Figures):
         self._waiters.clear()
 
     def release(self, error: BaseException | None = None) -> None:
-        """The book is kept no longer: whoever waits, now or later, gets `error`, by default `ConnectionClosed`."""
-        self._error = error or ConnectionClosed(f"the book of {self.symbol} was closed")
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(self._error)
-        self._waiters.clear()
+        """The book is kept no longer: whoever waits, now or later, gets `error`, by default `ConnectionClosed`.
+
+        What a book that was released before was released with stands.
+        """
+        self._error = self._error or error or ConnectionClosed(f"the book of {self.symbol} was closed")
         self.attach(None)
+        self.notify()
 
     # --- inside
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 __all__ = ["main"]
@@ -11,6 +13,7 @@ _EXTRA = ("typer", "rich")
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its code (see `krakenwire.cli.exits`)."""
+    _make_output_safe()
     try:
         from krakenwire.cli.app import app
     except ImportError as error:
@@ -21,3 +24,10 @@ def main() -> None:
     except KeyboardInterrupt:  # while everything is imported; from here on the commands see to it
         sys.exit(1)
     app(prog_name="krakenwire")
+
+
+def _make_output_safe() -> None:
+    """What stdout's encoding lacks is shown as `?`; a stdout that is closed swallows what is printed, as of `print`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # open for as long as the process lives

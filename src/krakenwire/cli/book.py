@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from krakenwire.book import Book
 from krakenwire.cli.exits import reports_errors
 from krakenwire.cli.interrupt import Interrupt
-from krakenwire.cli.ladder import View
+from krakenwire.cli.ladder import BAR, View, rows_that_fit
 from krakenwire.cli.options import DepthOption, JsonOption, UrlOption, make_client
 from krakenwire.cli.output import print_json, print_line
+from krakenwire.cli.screen import can_draw, drawing
 
 __all__ = ["EXAMPLES", "book"]
 
 EXAMPLES = (
     "krakenwire book BTC/USD",
-    "krakenwire book ETH/EUR --depth 100 --levels 25",
+    "krakenwire book ETH/USD --depth 100 --levels 25",
     "krakenwire book BTC/USD --json --updates 1 | jq .spread",
 )
 REDRAWS_PER_SECOND = 10
@@ -31,12 +31,15 @@ def book(
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="As in BTC/USD.")],
     *,
     depth: DepthOption = 10,
-    levels: Annotated[int, typer.Option("--levels", min=1, metavar="N", help="Levels a side to show.")] = 10,
+    levels: Annotated[
+        int, typer.Option("--levels", min=1, metavar="N", help="Levels a side to show, if they fit on the terminal.")
+    ] = 10,
     updates: Annotated[
-        int | None, typer.Option("--updates", "-n", min=1, help="End after showing so many.", show_default=False)
+        int | None,
+        typer.Option("--updates", "-n", min=1, metavar="N", help="End after showing so many.", show_default=False),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="End after so long.", show_default=False)
+        float | None, typer.Option("--seconds", min=0, metavar="S", help="End after so long.", show_default=False)
     ] = None,
     url: UrlOption = None,
     json: JsonOption = False,
@@ -61,17 +64,16 @@ async def _book(
             kraken.book(symbol, depth) as live_book,
             interrupt.ends(seconds),
         ):
-            if console.is_terminal and not json:
+            if can_draw(console) and not json:
                 await _draw(live_book, levels, updates, console)
             else:
                 await _print(live_book, levels, updates, json)
 
 
 async def _print(live_book: Book, levels: int, updates: int | None, json: bool) -> None:
-    if live_book.updated_ns is None:
-        await live_book.changed()
     printed = 0
     while True:
+        await live_book.changed()  # first of all its snapshot
         view = View.of(live_book, levels)
         if json:
             print_json(view.as_object())
@@ -80,16 +82,17 @@ async def _print(live_book: Book, levels: int, updates: int | None, json: bool) 
         printed += 1
         if printed == updates:
             return
-        await live_book.changed()
 
 
 async def _draw(live_book: Book, levels: int, updates: int | None, console: Console) -> None:
+    bar = BAR if console.encoding.startswith("utf") else "#"
     drawn = 0
-    with Live(console=console, auto_refresh=False) as live:
+    with drawing(console) as draw:
         while True:
-            live.update(View.of(live_book, levels).as_ladder(levels), refresh=True)
+            await live_book.changed()  # first of all its snapshot
+            rows = rows_that_fit(levels, console.height)
+            draw(View.of(live_book, rows).as_ladder(rows, bar))
             drawn += 1
             if drawn == updates:
                 return
             await asyncio.sleep(1 / REDRAWS_PER_SECOND)  # more often is more than an eye can follow
-            await live_book.changed()

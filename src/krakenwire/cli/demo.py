@@ -25,6 +25,7 @@ from krakenwire.cli.options import (
     rate_of,
 )
 from krakenwire.cli.output import print_json, print_line
+from krakenwire.cli.screen import can_draw
 from krakenwire.errors import UsageError
 
 __all__ = ["EXAMPLES", "conclude", "demo"]
@@ -43,13 +44,14 @@ DEFAULT_SECONDS = 20.0
 def demo(
     *,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="How long; 20 by default.", show_default=False)
+        float | None, typer.Option("--seconds", min=0, metavar="S", help="How long; 20 by default.", show_default=False)
     ] = None,
     messages: Annotated[
         int | None,
         typer.Option(
             "--messages",
             min=1,
+            metavar="N",
             help="How many messages instead: with one seed, the same on every run.",
             show_default=False,
         ),
@@ -98,7 +100,7 @@ def conclude(outcome: Outcome, plan: Plan, *, json: bool) -> None:
 async def _demo(plan: Plan) -> Outcome:
     console = Console(stderr=True)
     with Interrupt() as interrupt:
-        display = functools.partial(watch, console=console) if console.is_terminal else None
+        display = functools.partial(watch, console=console) if can_draw(console) else None
         return await Demo(plan).run(interrupt, display)
 
 
@@ -107,13 +109,14 @@ def outcome_text(outcome: Outcome, plan: Plan) -> str:
     report = outcome.report
     unproven = outcome.book_messages - report.verified
     proof = "every one verified by its checksum" if not unproven else f"{unproven:,} NOT verified"
-    lines = [
+    lines = [  # of 80 columns at most
         f"{report.frames:,} frames in {report.seconds:.1f} s ({report.frames_per_second:,.0f} a second), "
-        f"{report.events:,} events; {KERNEL} kernel, seed {plan.seed}",
-        f"{outcome.book_messages:,} book messages: {proof}; {report.mismatched} mismatched, {report.resyncs} resyncs",
-        f"{outcome.books_equal} of {outcome.books} final books at depth {plan.depth} equal the simulator's own, "
-        f"level by level ({outcome.levels:,} levels)",
+        f"{report.events:,} events, {report.resyncs} resyncs",
+        f"{outcome.book_messages:,} book messages: {proof}; {report.mismatched} mismatched",
+        f"{outcome.books_equal} of {outcome.books} final books equal the simulator's own, level by level: "
+        f"{outcome.levels:,} levels",
         *(f"  DIFFERENT: {difference}" for difference in outcome.differences),
+        f"{KERNEL} kernel, depth {plan.depth}, seed {plan.seed}",
         f"state  {report.state_digest}",
         f"events {report.event_digest}",
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+from rich import box
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from krakenwire.book import KERNEL
 from krakenwire.cli.demo_run import Demo
 from krakenwire.cli.event_text import plain
+from krakenwire.cli.screen import drawing
 from krakenwire.errors import BookUnsynced
 
 __all__ = ["demo_table", "watch"]
@@ -23,15 +24,21 @@ def demo_table(demo: Demo) -> Table:
     seconds = demo.seconds
     counts = demo.tally.by_symbol.values()
     messages = demo.tally.messages
-    table = Table(title=f"krakenwire demo, {KERNEL} kernel, {seconds:.1f} s", show_footer=True)
-    table.add_column("symbol", f"{len(demo.symbols)} symbols")
-    table.add_column("bid", justify="right", style="green")
-    table.add_column("ask", justify="right", style="red")
-    table.add_column("spread", justify="right")
-    table.add_column("levels", justify="right")
-    table.add_column("messages", f"{messages:,}", justify="right")
-    table.add_column("verified", f"{sum(each.verified for each in counts):,}", justify="right", style="cyan")
-    table.add_column("trades", f"{sum(each.trades for each in counts):,}", justify="right")
+    # Narrow and without lines between the columns: all of it fits on 80 columns and 24 lines.
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True)
+    table.title = (
+        f"krakenwire demo, {len(demo.symbols)} books at depth {demo.plan.depth}, {KERNEL} kernel, {seconds:.1f} s"
+    )
+    table.add_column("symbol", "all", no_wrap=True)
+    for name, footer, style in (
+        ("bid", "", "green"),
+        ("ask", "", "red"),
+        ("spread", "", ""),
+        ("messages", f"{messages:,}", ""),
+        ("verified", f"{sum(each.verified for each in counts):,}", "bold"),
+        ("trades", f"{sum(each.trades for each in counts):,}", ""),
+    ):
+        table.add_column(name, footer, justify="right", style=style, no_wrap=True)
     for symbol, each in demo.tally.by_symbol.items():
         row = _book_cells(demo, symbol)
         all_proven = each.verified == each.books
@@ -42,24 +49,23 @@ def demo_table(demo: Demo) -> Table:
     return table
 
 
-def _book_cells(demo: Demo, symbol: str) -> tuple[str, str, str, str]:
+def _book_cells(demo: Demo, symbol: str) -> tuple[str, str, str]:
     book = demo.books.get(symbol)
     if book is None:
-        return "", "", "", ""
+        return "", "", ""
     try:
         bid, ask, spread = book.best_bid, book.best_ask, book.spread
-        levels = f"{len(book.bids)} + {len(book.asks)}"
     except BookUnsynced as unsynced:
-        return "", "", f"[red]{unsynced.reason}[/]", ""
-    return plain(bid and bid.price), plain(ask and ask.price), plain(spread), levels
+        return "", "", f"[red]{unsynced.reason}[/]"
+    return plain(bid and bid.price), plain(ask and ask.price), plain(spread)
 
 
 async def watch(demo: Demo, console: Console) -> None:
     """Draw `demo` until cancelled. Cancellation: safe, the last table stays on the screen."""
-    with Live(demo_table(demo), console=console, auto_refresh=False) as live:
+    with drawing(console) as draw:
         try:
             while True:
+                draw(demo_table(demo))
                 await asyncio.sleep(1 / REDRAWS_PER_SECOND)
-                live.update(demo_table(demo), refresh=True)
         finally:
-            live.update(demo_table(demo), refresh=True)
+            draw(demo_table(demo))

@@ -29,7 +29,7 @@ REACHABILITY = ("websocket", "rest")
 def doctor(
     url: UrlOption = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.001, help="Seconds that each step of the way may take.")
+        float, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds that each step of the way may take.")
     ] = 5.0,
     json: JsonOption = False,
 ) -> None:

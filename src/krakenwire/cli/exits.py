@@ -84,7 +84,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, KrakenwireError | OSError):  # the latter of what it prints to: a full disk
         complain(str(error))
     else:
-        complain(f"unexpected {type(error).__name__}: {error} (this is a bug; krakenwire --debug … shows where)")
+        complain(f"unexpected {type(error).__name__}: {error} (this is a bug; krakenwire --debug shows where)")
     return exit_code(error)
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from krakenwire.book import Book, BookSnapshot
@@ -15,9 +13,12 @@ from krakenwire.cli.event_text import level_text, plain
 from krakenwire.errors import BookUnsynced
 from krakenwire.events import Level
 
-__all__ = ["View"]
+__all__ = ["View", "rows_that_fit"]
 
 BAR_WIDTH = 24
+BAR = "█"
+OTHER_LINES = 3
+"""Lines of a ladder that are no levels."""
 
 
 @dataclass(frozen=True)
@@ -74,43 +75,51 @@ class View:
         bid, ask = (level_text(level) for level in (book.best_bid, book.best_ask))
         return f"{book.symbol}  bid {bid}  ask {ask}  spread {plain(book.spread)}  checksum {book.checksum}"
 
-    def as_ladder(self, levels: int) -> Group:
-        """The ladder, of so many rows a side that it does not jump while it is redrawn."""
+    def as_ladder(self, rows: int, bar: str = BAR) -> Text:
+        """The ladder, of so many `rows` a side that it does not jump while it is redrawn; `bar` fills the bars."""
         book = self.snapshot
-        asks, bids = book.asks[:levels], book.bids[:levels]
-        largest = max((level.qty for level in (*asks, *bids)), default=Decimal(0))
+        asks, bids = book.asks[:rows], book.bids[:rows]
+        levels = (*asks, *bids)
+        largest = max((level.qty for level in levels), default=Decimal(0))
+        price_width = max((len(plain(level.price)) for level in levels), default=0)
+        qty_width = max((len(plain(level.qty)) for level in levels), default=0)
         faded = "" if self.is_synced else "dim "
-        table = Table()
-        table.add_column("price", justify="right")
-        table.add_column("qty", justify="right")
-        table.add_column("", width=BAR_WIDTH)
-        for _ in range(levels - len(asks)):
-            table.add_row()
-        for level in reversed(asks):
-            _add_row(table, level, largest, f"{faded}red")
-        table.add_section()
-        for level in bids:
-            _add_row(table, level, largest, f"{faded}green")
-        for _ in range(levels - len(bids)):
-            table.add_row()
-        return Group(self._title(), table, Text(self._caption()))
 
-    def _title(self) -> Text:
-        title = Text(f"{self.snapshot.symbol}  depth {self.snapshot.depth}  ")
+        def line(level: Level, style: str) -> tuple[str, str]:
+            filled = round(BAR_WIDTH * level.qty / largest) if largest else 0
+            text = f"{plain(level.price):>{price_width}}  {plain(level.qty):>{qty_width}}  {bar * filled}"
+            return text.rstrip(), faded + style
+
+        lines = [
+            self._title(),
+            (f"{'price':>{price_width}}  {'qty':>{qty_width}}", "dim"),
+            *[("", "")] * (rows - len(asks)),
+            *(line(level, "red") for level in reversed(asks)),
+            (self._middle(), ""),
+            *(line(level, "green") for level in bids),
+            *[("", "")] * (rows - len(bids)),
+        ]
+        ladder = Text(no_wrap=True, overflow="crop")
+        for number, (text, style) in enumerate(lines):
+            ladder.append("\n" * (number > 0)).append(text, style)
+        return ladder
+
+    def _title(self) -> tuple[str, str]:
+        title = f"{self.snapshot.symbol}  depth {self.snapshot.depth}  "
         if self.is_synced:
-            return title.append(f"synced, top {self.proven_levels} proven, checksum {self.snapshot.checksum}", "green")
-        return title.append(f"NOT SYNCED: {self.reason}", "bold red")
+            return f"{title}synced, top {self.proven_levels} proven, checksum {self.snapshot.checksum}", "bold"
+        return f"{title}NOT SYNCED: {self.reason}", "bold red"
 
-    def _caption(self) -> str:
+    def _middle(self) -> str:
         if not self.is_synced:
-            return "the last levels there were; it is being fetched again"
+            return "-- the last levels there were; it is being fetched again"
         book = self.snapshot
-        return f"spread {plain(book.spread)}  mid {plain(book.mid)}  imbalance {self._imbalance():+.2f}"
+        return f"-- spread {plain(book.spread)}  mid {plain(book.mid)}  imbalance {self._imbalance():+.2f}"
 
     def _imbalance(self) -> float:
         return self.snapshot.imbalance(max(len(self.snapshot.bids), len(self.snapshot.asks), 1))
 
 
-def _add_row(table: Table, level: Level, largest: Decimal, style: str) -> None:
-    filled = round(BAR_WIDTH * level.qty / largest) if largest else 0
-    table.add_row(plain(level.price), plain(level.qty), "█" * filled, style=style)
+def rows_that_fit(levels: int, height: int) -> int:
+    """How many of `levels` a side a ladder can show on a terminal of `height` lines."""
+    return max(1, min(levels, (height - OTHER_LINES) // 2))

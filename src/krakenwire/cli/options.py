@@ -9,7 +9,7 @@ import typer
 
 from krakenwire.client import Client
 from krakenwire.events import Event
-from krakenwire.net.endpoints import Endpoints
+from krakenwire.net.endpoints import WEBSOCKET_SCHEMES, Endpoints, parse_url
 from krakenwire.protocol.symbols import normalise
 from krakenwire.sim.instruments import Listing, default_listings, select
 
@@ -47,7 +47,7 @@ SimulatedSymbolsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--symbols",
-        metavar="SYMBOL,…",
+        metavar="SYMBOL,...",
         help="Of the simulated market, separated by commas or given repeatedly; all of them by default.",
         show_default=False,
     ),
@@ -55,7 +55,13 @@ SimulatedSymbolsOption = Annotated[
 
 
 def make_client(url: str | None, *, on_events: Callable[[Sequence[Event]], object] | None = None) -> Client:
-    """A client of `url`, or of whatever the environment says."""
+    """A client of `url`, or of whatever the environment says.
+
+    Raises:
+        UsageError: naming the option or the variable whose URL cannot work.
+    """
+    if url:
+        parse_url(url, WEBSOCKET_SCHEMES, "--url")
     return Client(Endpoints(public=url) if url else None, on_events=on_events)
 
 

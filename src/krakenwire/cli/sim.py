@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from krakenwire.cli.interrupt import Interrupt
 from krakenwire.cli.options import JsonOption, RateOption, SeedOption, SimulatedSymbolsOption, listings_of, rate_of
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.clock import SystemClock
-from krakenwire.errors import UsageError
+from krakenwire.errors import FrameError, UsageError
 from krakenwire.sim.market import Market
 from krakenwire.sim.playback import Recording
 from krakenwire.sim.server import SimulatorServer
@@ -30,8 +32,8 @@ EXAMPLES = (
 @reports_errors
 def sim(
     *,
-    host: Annotated[str, typer.Option("--host", help="The address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 lets the system choose.")] = 0,
+    host: Annotated[str, typer.Option("--host", metavar="H", help="The address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 lets the system choose.")] = 0,
     symbols: SimulatedSymbolsOption = None,
     rate: RateOption = 200.0,
     seed: SeedOption = 0,
@@ -75,14 +77,17 @@ async def _sim(
         try:
             await server.start()
         except OSError as error:
-            raise UsageError(f"cannot serve on {host}:{port}: {error.strerror or error}; try --port 0") from None
+            why = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text is long
+            advice = "; try --port 0" if error.errno == errno.EADDRINUSE else ""
+            raise UsageError(f"cannot serve on {host}:{port}: {why}{advice}") from None
         try:
             _announce(server, traded, seed, json)
             async with interrupt.ends():
                 await asyncio.Event().wait()
         finally:
             await server.close()
-    typer.echo(f"the simulator has ended; {server.slow_clients_dropped} slow client(s) were dropped", err=True)
+    dropped = server.slow_clients_dropped
+    typer.echo(f"the simulator has ended{f'; {dropped} slow client(s) were dropped' if dropped else ''}", err=True)
 
 
 def _load(file: Path) -> Recording:
@@ -90,6 +95,8 @@ def _load(file: Path) -> Recording:
         return Recording.load(file)
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except (UsageError, FrameError) as error:
+        raise UsageError(f"{file}: {error}") from None
 
 
 def _announce(server: SimulatorServer, symbols: tuple[str, ...], seed: int, json: bool) -> None:

@@ -13,6 +13,7 @@ from krakenwire.cli.exits import reports_errors
 from krakenwire.cli.interrupt import Interrupt
 from krakenwire.cli.options import DepthOption, JsonOption, UrlOption, make_client, split_symbols
 from krakenwire.cli.output import print_json, print_line
+from krakenwire.errors import UsageError
 from krakenwire.events import BookInvalidated, BookQuarantined, BookResynced, Connected, Disconnected, Event
 from krakenwire.hub import Reader
 
@@ -22,7 +23,7 @@ EXAMPLES = (
     "krakenwire stream trade --symbol BTC/USD",
     "krakenwire stream book ticker -s BTC/USD -s ETH/USD --depth 100",
     "krakenwire stream trade --symbol all --json | jq -r '[.symbol, .price, .qty] | @tsv'",
-    "krakenwire stream ohlc -s ETH/EUR --interval 5 --seconds 60",
+    "krakenwire stream ohlc -s ETH/USD --interval 5 --seconds 60",
 )
 
 CHANNELS = ("book", "trade", "ticker", "ohlc", "instrument")
@@ -34,7 +35,9 @@ _TOLD = (Disconnected, Connected, BookInvalidated, BookQuarantined, BookResynced
 def stream(
     channels: Annotated[
         list[str],
-        typer.Argument(metavar="CHANNEL", help=", ".join(CHANNELS) + ".", autocompletion=lambda: list(CHANNELS)),
+        typer.Argument(
+            metavar="CHANNEL", help=", ".join(CHANNELS) + " (of everything).", autocompletion=lambda: list(CHANNELS)
+        ),
     ],
     *,
     symbols: Annotated[
@@ -50,10 +53,11 @@ def stream(
     depth: DepthOption = 10,
     interval: Annotated[int, typer.Option("--interval", metavar="MIN", help="Of ohlc: minutes of a candle.")] = 1,
     count: Annotated[
-        int | None, typer.Option("--count", "-n", min=1, help="End after so many events.", show_default=False)
+        int | None,
+        typer.Option("--count", "-n", min=1, metavar="N", help="End after so many events.", show_default=False),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="End after so long.", show_default=False)
+        float | None, typer.Option("--seconds", min=0, metavar="S", help="End after so long.", show_default=False)
     ] = None,
     url: UrlOption = None,
     json: JsonOption = False,
@@ -64,6 +68,8 @@ def stream(
     disconnects and books that are fetched again are told on stderr.
     """
     wanted = split_symbols(symbols)
+    if not wanted and any(channel != "instrument" for channel in channels):
+        raise UsageError("name at least one symbol, as in --symbol BTC/USD, or all of them by --symbol all")
     asyncio.run(
         _stream(
             channels,
@@ -103,12 +109,15 @@ async def _stream(
     with Interrupt() as interrupt:
         async with interrupt.ends(), client, reader:
             notes.are_wanted = True
-            async with interrupt.ends(seconds):
-                await _print(reader, count, json)
-            notes.are_wanted = False
+            try:
+                async with interrupt.ends(seconds):
+                    await _print(reader, count, json)
+            finally:
+                notes.are_wanted = False  # what follows is only our own close
     statistics = reader.statistics()
     lost = f", {statistics.dropped} dropped" if statistics.dropped else ""
-    typer.echo(f"{statistics.delivered} events{lost}", err=True)
+    plural = "" if statistics.delivered == 1 else "s"
+    typer.echo(f"{statistics.delivered} event{plural}{lost}", err=True)
 
 
 async def _print(reader: Reader[Event], count: int | None, json: bool) -> None:

@@ -148,6 +148,13 @@ class Inbox:
             self._over = error
         self.wake()
 
+    def clear(self) -> None:
+        """Forget what waits, as if it had never been put."""
+        self._queue.clear()
+        self._newest.clear()
+        self._untold = 0
+        self._untold_is_exact = True
+
     @property
     def is_over(self) -> bool:
         """Nothing more will come, though something may still wait."""

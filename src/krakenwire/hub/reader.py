@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
@@ -43,6 +45,7 @@ class Reader(Generic[T_co]):
         self._subscribe = subscribe
         self._release = release
         self._state: Literal["new", "opening", "open", "closed"] = "new"
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         """Subscribe. Cancellation: safe, the subscription is released.
@@ -100,7 +103,10 @@ class Reader(Generic[T_co]):
         if getattr(self, "_state", "closed") != "open":
             return
         self._state = "closed"
-        self._release()
+        # It may be collected at any allocation, in the midst of a publication, or on another thread: the loop releases
+        # it when it has a turn. A loop that is closed has nothing left to release.
+        with suppress(RuntimeError):
+            cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(self._release)
         if not self._inbox.is_over:
             _warn(f"unclosed {self!r}; use `async with` or aclose()", ResourceWarning, source=self, stacklevel=2)
 
@@ -111,10 +117,12 @@ class Reader(Generic[T_co]):
             raise UsageError("two tasks read one reader; give each its own")
         if self._state == "new":
             self._state = "opening"
+            self._loop = asyncio.get_running_loop()
             try:
                 await self._subscribe()
             except BaseException:
                 if not self._closed():
+                    self._inbox.clear()  # a further entry begins anew
                     self._state = "new"
                 raise
             if not self._closed():

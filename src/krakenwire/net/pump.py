@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from krakenwire.clock import NS_PER_S, Clock, Timer
-from krakenwire.errors import ConnectFailed
+from krakenwire.errors import ConnectFailed, ConnectionClosed
 from krakenwire.events import Event, Stamp
 from krakenwire.net.backoff import Backoff, ConnectBudget, reconnects
 from krakenwire.net.transport import Closed, Connector, Transport
@@ -34,8 +34,9 @@ class Pump:
         url: of a connection by its name.
         connector: opens sockets.
         clock: tells the time.
-        publish: called with each batch of events, in order; the list is reused afterwards.
-        failed: called when a connection will not be tried again, with the reason.
+        publish: called with each batch of events, in order.
+        failed: called when a connection will not be tried again, with the reason: `ConnectFailed` if that is the
+            network's, and then the core was told; else the connection's task was cancelled or met a defect.
         budget: connection attempts allowed in a window of time.
         backoff: makes the schedule of one connection's attempts.
     """
@@ -64,6 +65,7 @@ class Pump:
         self._links: dict[str, _Link] = {}
         self._timer: Timer | None = None
         self._timer_at: int | None = None
+        self._is_flushing = False
 
     def now(self, connection: str = "") -> Stamp:
         """This moment, on `connection`."""
@@ -72,21 +74,34 @@ class Pump:
         return Stamp(connection, epoch, self.clock.now_ns(), self.clock.monotonic_ns())
 
     def flush(self) -> None:
-        """Publish what the core has to tell and do what it wants done; after every input from outside."""
+        """Publish what the core has to tell and do what it wants done; after every input from outside.
+
+        An input out of the midst of a publication is seen to by the flush that is under way, so that no event is
+        published twice or out of order.
+        """
+        if self._is_flushing:
+            return
+        self._is_flushing = True
         core = self.core
-        while True:
-            if core.events:
-                self._publish(core.events)
-                core.events.clear()
-            actions = core.take_actions()
-            if not actions:
-                break
-            for action in actions:
-                self._do(action)
+        try:
+            while True:
+                if events := core.events.copy():
+                    core.events.clear()
+                    self._publish(events)
+                actions = core.take_actions()
+                if not (actions or core.events):
+                    break
+                for action in actions:
+                    self._do(action)
+        finally:
+            self._is_flushing = False
         self._arm()
 
     def connected(self, connection: str) -> asyncio.Future[None]:
-        """Done at the first success of `connection`, or failed with its first error."""
+        """Done at the first success of `connection`, or failed with its first error.
+
+        `ConnectionClosed`, if the connection was closed before it was open.
+        """
         return self._links[connection].first
 
     def drop(self, connection: str) -> None:
@@ -142,7 +157,9 @@ class Pump:
             _log.warning(
                 "the event loop was busy for %.1f s; reading the sockets before judging", (now - due) / NS_PER_S
             )
-            asyncio.get_running_loop().call_soon(self._judge)
+            # Two turns, for some loops (uvloop) begin a turn with the timers: by then the sockets were read.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._judge)
             return
         self._judge()
 
@@ -189,10 +206,10 @@ class _Link:
         self._pump.flush()
 
     def receive_closed(self, closed: Closed) -> None:
-        if self._stamp is not None:
-            self.receive_read_end()
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(closed)
+        if self._stamp is not None:
+            self.receive_read_end()
 
     # --- the pump's side --------------------------------------------------------------------------------------------
 
@@ -238,8 +255,7 @@ class _Link:
         self._closed = asyncio.get_running_loop().create_future()
         self._core.connecting(self.name)
         try:
-            # Awaited directly: frames may come from the loop's next turn on, and find the session open.
-            self._transport = await pump.connector(url, self)
+            closed = await self._converse(url)
         except ConnectFailed as failure:
             self._report(failure.reason, failure.status, terminal=not failure.retryable)
             if not self.first.done():
@@ -248,26 +264,32 @@ class _Link:
                 pump.failed(self.name, failure)
             self._backoff.record_failure(clock.monotonic_ns(), failure.retry_after)
             return failure.retryable
-        except asyncio.CancelledError:
-            self._report("given up while connecting", None, terminal=True)
+        except BaseException:  # cancelled, or a defect: the core must not go on believing in the connection
+            self._report("given up", None, terminal=True)
             raise
-        self._core.connected(url, pump.now(self.name))
-        pump.flush()
-        if not self.first.done():
-            self.first.set_result(None)
-        try:
-            closed = await self._closed
-        except asyncio.CancelledError:
-            self._transport.abort()
-            raise
-        finally:
-            self._transport = None
         goes_on = closed.local or reconnects(closed.code)
         self._report(closed.reason or f"closed with {closed.code}", closed.code, terminal=self._retired or not goes_on)
         if not (goes_on or self._retired):
             pump.failed(self.name, ConnectFailed(url, closed.reason, retryable=False))
         self._backoff.record_failure(clock.monotonic_ns())
         return goes_on
+
+    async def _converse(self, url: str) -> Closed:
+        """Dial, and let the core talk until the connection ends; how it did."""
+        assert self._closed is not None  # noqa: S101  # made for this attempt
+        try:
+            # Awaited directly: frames may come from the loop's next turn on, and find the session open.
+            self._transport = await self._pump.connector(url, self)
+            self._core.connected(url, self._pump.now(self.name))
+            self._pump.flush()
+            if not self.first.done():
+                self.first.set_result(None)
+            return await self._closed
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._transport = None
 
     def _report(self, reason: str, code: int | None, *, terminal: bool) -> None:
         _log.info("%s: disconnected: %s", self.name, reason)
@@ -276,10 +298,15 @@ class _Link:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._pump.ended(self)
-        if not self.first.done():
-            self.first.cancel()
-        elif not self.first.cancelled():
-            self.first.exception()  # seen: whoever waits for the first connect has it by now
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error: BaseException | None = None
+        if task.cancelled():
+            if not self._retired:
+                error = ConnectionClosed(f"the task of the connection {self.name} was cancelled")
+        elif (error := task.exception()) is not None:
             _log.error("%s: the connection's task failed", self.name, exc_info=error)
+        if not self.first.done():
+            self.first.set_exception(error or ConnectionClosed("the connection was closed before it was open"))
+        if not self.first.cancelled():
+            self.first.exception()  # seen: whoever waits for the first connect has it by now
+        if error is not None:
             self._pump.failed(self.name, error)

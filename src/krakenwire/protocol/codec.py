@@ -53,7 +53,8 @@ def decode(frame: bytes, *, stamp: Stamp = NO_STAMP, n: int = 0, seq: int = 0) -
 
     Returns:
         One event per element of the frame's data (none if it has none), or one `Ack`. What has no type here
-        is one `Raw`: the book channel, a private channel, an unknown channel or event, a recorded request.
+        is one `Raw`: the book channel, a private channel, an unknown channel or event, a recorded request. So
+        is, after its events, a public channel's frame with fields that are not known here.
         What is not JSON, or breaks the shape of something known, is one `Undecodable`, and nothing else of it
         is returned.
     """

@@ -192,7 +192,7 @@ class Core:
         """Time has come to `now.received_mono_ns`."""
         self.n += 1
         for session in self._sessions.values():
-            session.handle_deadline(now.received_mono_ns)
+            session.handle_deadline(now, self.n)
         self._flush(now)
 
     # --- outputs -----------------------------------------------------------------------------------------------------

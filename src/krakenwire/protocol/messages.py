@@ -1,10 +1,10 @@
 """The public channels of v2 as they are on the wire, and their conversion into events (PROTOCOL 3).
 
 Wire shapes are msgspec Structs: numbers are exact `Decimal`s with their zeros, whether they came as JSON
-numbers or as strings; unknown fields are ignored; what PROTOCOL calls optional is optional. The book is not
-here: its frames go straight into the kernel. Every `decode_*` function takes the frame and where it came
-from, and returns one event per element, or raises one of `scalars.DECODE_ERRORS`: a frame is decoded whole or
-not at all.
+numbers or as strings; what PROTOCOL calls optional is optional. A field that is not known here harms nothing:
+the frame's events are followed by a `Raw` with the whole of it. The book is not here: its frames go straight
+into the kernel, and its events carry them. A decoder takes the frame and where it came from, and returns one
+event per element, or raises one of `scalars.DECODE_ERRORS`: a frame is decoded whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -23,6 +23,7 @@ from krakenwire.events import (
     Message,
     MessageType,
     Ohlc,
+    Raw,
     Side,
     Source,
     Stamp,
@@ -32,16 +33,7 @@ from krakenwire.events import (
 )
 from krakenwire.protocol.scalars import ABSENT, check_numbers, count, parse_timestamp, text, whole
 
-__all__ = [
-    "CHANNEL_DECODERS",
-    "ChannelDecoder",
-    "decode_heartbeat",
-    "decode_instrument",
-    "decode_ohlc",
-    "decode_status",
-    "decode_ticker",
-    "decode_trade",
-]
+__all__ = ["CHANNEL_DECODERS", "ChannelDecoder", "integer_or_text"]
 
 ChannelDecoder = Callable[[bytes, Stamp, int, int], list[Message]]
 """(frame, stamp, n, seq) -> the events of the frame."""
@@ -101,6 +93,7 @@ class WireOhlc(msgspec.Struct, gc=False):
     trades: Decimal
     interval: int
     interval_begin: str
+    timestamp: msgspec.Raw = ABSENT  # deprecated
 
 
 class OhlcFrame(msgspec.Struct, gc=False):
@@ -119,6 +112,7 @@ class WireAsset(msgspec.Struct, gc=False):
     collateral_value: Decimal | None = None
     margin_rate: Decimal | None = None
     multiplier: Decimal | None = None
+    class_: msgspec.Raw = msgspec.field(default=ABSENT, name="class")
 
 
 class WirePair(msgspec.Struct, gc=False):
@@ -139,6 +133,7 @@ class WirePair(msgspec.Struct, gc=False):
     margin_initial: Decimal | None = None
     position_limit_long: Decimal | None = None
     position_limit_short: Decimal | None = None
+    ws_display_price_precision: msgspec.Raw = ABSENT
 
 
 class WireReference(msgspec.Struct, gc=False):
@@ -162,26 +157,18 @@ class WireStatus(msgspec.Struct, gc=False):
 class StatusFrame(msgspec.Struct, gc=False):
     channel: Literal["status"]
     data: list[WireStatus]
+    type: msgspec.Raw = ABSENT
 
 
 class HeartbeatFrame(msgspec.Struct, gc=False):
     channel: Literal["heartbeat"]
 
 
-_trade = msgspec.json.Decoder(TradeFrame)
-_ticker = msgspec.json.Decoder(TickerFrame)
-_ohlc = msgspec.json.Decoder(OhlcFrame)
-_instrument = msgspec.json.Decoder(InstrumentFrame)
-_status = msgspec.json.Decoder(StatusFrame)
-_heartbeat = msgspec.json.Decoder(HeartbeatFrame)
-
-
 # --- conversion ---------------------------------------------------------------------------------------------
 
 
-def decode_trade(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
+def _trade(message: TradeFrame, stamp: Stamp, n: int, seq: int) -> list[Message]:
     """One `Trade` per element; those of a snapshot have the source `snapshot` (PROTOCOL 3.7)."""
-    message = _trade.decode(frame)
     source: Source = "live" if message.type == "update" else "snapshot"
     events: list[Message] = []
     for item in message.data:
@@ -204,9 +191,8 @@ def decode_trade(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
     return events
 
 
-def decode_ticker(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
+def _ticker(message: TickerFrame, stamp: Stamp, n: int, seq: int) -> list[Message]:
     """One `Ticker` per element (PROTOCOL 3.4); captures older than the field have no timestamp."""
-    message = _ticker.decode(frame)
     events: list[Message] = []
     for item in message.data:
         check_numbers(
@@ -246,9 +232,8 @@ def decode_ticker(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]
     return events
 
 
-def decode_ohlc(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
+def _ohlc(message: OhlcFrame, stamp: Stamp, n: int, seq: int) -> list[Message]:
     """One `Ohlc` per candle (PROTOCOL 3.8); `exchange_ns` is the frame's own timestamp."""
-    message = _ohlc.decode(frame)
     exchange_ns = _optional_time(message.timestamp)
     events: list[Message] = []
     for item in message.data:
@@ -275,9 +260,8 @@ def decode_ohlc(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
     return events
 
 
-def decode_instrument(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
+def _instrument(message: InstrumentFrame, stamp: Stamp, n: int, seq: int) -> list[Message]:
     """First one `Asset` per asset, then one `Instrument` per pair (PROTOCOL 3.9)."""
-    message = _instrument.decode(frame)
     events: list[Message] = []
     for asset in message.data.assets:
         check_numbers(asset.collateral_value, asset.margin_rate, asset.multiplier)
@@ -329,7 +313,7 @@ def decode_instrument(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Mess
     return events
 
 
-def decode_status(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
+def _status(message: StatusFrame, stamp: Stamp, n: int, seq: int) -> list[Message]:
     """One `SystemStatus` per element (PROTOCOL 3.1); `connection_id` is an integer, text, or None."""
     return [
         SystemStatus(
@@ -341,13 +325,12 @@ def decode_status(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]
             version=item.version,
             connection_id=integer_or_text(item.connection_id),
         )
-        for item in _status.decode(frame).data
+        for item in message.data
     ]
 
 
-def decode_heartbeat(frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
+def _heartbeat(_message: HeartbeatFrame, stamp: Stamp, n: int, seq: int) -> list[Message]:
     """A `Heartbeat` (PROTOCOL 3.2)."""
-    _heartbeat.decode(frame)
     return [Heartbeat(stamp=stamp, n=n, seq=seq)]
 
 
@@ -365,14 +348,71 @@ def _optional_count(number: Decimal | None) -> int | None:
     return None if number is None else count(number)
 
 
+# --- decoding -----------------------------------------------------------------------------------------------
+
+_Frame = TypeVar("_Frame")
+
+_UNKNOWN_FIELD = "Object contains unknown field "
+
+
+class _Decoder(Generic[_Frame]):
+    """From the bytes of a channel's frame to its events.
+
+    Args:
+        channel: Kraken's name.
+        shape: its frames.
+        convert: makes events of a decoded frame.
+    """
+
+    def __init__(
+        self, channel: str, shape: type[_Frame], convert: Callable[[_Frame, Stamp, int, int], list[Message]]
+    ) -> None:
+        self._channel = channel
+        self._known: msgspec.json.Decoder[_Frame] = msgspec.json.Decoder(_refusing_unknown(shape))
+        self._lenient = msgspec.json.Decoder(shape)
+        self._convert = convert
+
+    def __call__(self, frame: bytes, stamp: Stamp, n: int, seq: int) -> list[Message]:
+        try:
+            return self._convert(self._known.decode(frame), stamp, n, seq)
+        except msgspec.ValidationError as error:
+            unknown = str(error)
+            if not unknown.startswith(_UNKNOWN_FIELD):
+                raise
+        events = self._convert(self._lenient.decode(frame), stamp, n, seq)
+        reason = f"unknown field {unknown.removeprefix(_UNKNOWN_FIELD)[:_LONGEST_REASON]}"
+        events.append(Raw(stamp=stamp, n=n, seq=seq, name=self._channel, reason=reason, frame=frame))
+        return events
+
+
+_LONGEST_REASON = 100  # characters: the name is Kraken's
+
+
+def _refusing_unknown(shape: Any) -> Any:
+    """A wire shape that refuses the fields it does not know, as do the shapes in it."""
+    if get_origin(shape) is list:
+        return list[_refusing_unknown(get_args(shape)[0])]  # type: ignore[misc]  # a type made at run time
+    if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
+        return shape
+    inner: list[tuple[str, Any, Any]] = []
+    for field in msgspec.structs.fields(shape):
+        refusing = _refusing_unknown(field.type)
+        if refusing is not field.type:
+            default: Any = {"default": field.default, "default_factory": field.default_factory}
+            inner.append((field.name, refusing, msgspec.field(**default)))
+    return msgspec.defstruct(
+        shape.__name__, inner, bases=(shape,), module=__name__, kw_only=True, gc=False, forbid_unknown_fields=True
+    )
+
+
 CHANNEL_DECODERS: Mapping[str, ChannelDecoder] = MappingProxyType(
     {
-        "trade": decode_trade,
-        "ticker": decode_ticker,
-        "ohlc": decode_ohlc,
-        "instrument": decode_instrument,
-        "status": decode_status,
-        "heartbeat": decode_heartbeat,
+        "trade": _Decoder("trade", TradeFrame, _trade),
+        "ticker": _Decoder("ticker", TickerFrame, _ticker),
+        "ohlc": _Decoder("ohlc", OhlcFrame, _ohlc),
+        "instrument": _Decoder("instrument", InstrumentFrame, _instrument),
+        "status": _Decoder("status", StatusFrame, _status),
+        "heartbeat": _Decoder("heartbeat", HeartbeatFrame, _heartbeat),
     }
 )
 """The channels decoded here, by Kraken's name."""

@@ -15,7 +15,6 @@ __all__ = [
     "DEFAULT_OHLC_INTERVAL",
     "EVENT_TRIGGERS",
     "OHLC_INTERVALS",
-    "TOKEN_PLACEHOLDER",
     "check_subscription",
     "ping",
     "subscribe",
@@ -37,9 +36,6 @@ DEFAULT_OHLC_INTERVAL = 1
 
 EVENT_TRIGGERS = ("trades", "bbo")
 """What makes a ticker speak: trades (the default), or each change of the best bid or offer (PROTOCOL 3.4)."""
-
-TOKEN_PLACEHOLDER = "@krakenwire:websocket-token@"  # noqa: S105  # it stands for a secret and is none
-"""Stands where the token goes; the shell that owns the socket replaces it while sending."""
 
 
 def check_subscription(
@@ -76,7 +72,6 @@ def subscribe(
     interval: int | None = None,
     event_trigger: str | None = None,
     snapshot: bool | None = None,
-    with_token: bool = False,
 ) -> bytes:
     """A subscribe request; one acknowledgement per symbol answers it, all with this `req_id`.
 
@@ -90,7 +85,6 @@ def subscribe(
         interval: of ohlc, minutes.
         event_trigger: of ticker.
         snapshot: whether one is wanted; the channels have defaults of their own (PROTOCOL 2.4).
-        with_token: put `TOKEN_PLACEHOLDER` where an authenticated connection needs its token.
     """
     return _request(
         "subscribe",
@@ -101,7 +95,6 @@ def subscribe(
         interval=interval,
         event_trigger=event_trigger,
         snapshot=snapshot,
-        with_token=with_token,
     )
 
 
@@ -113,7 +106,6 @@ def unsubscribe(
     depth: int | None = None,
     interval: int | None = None,
     event_trigger: str | None = None,
-    with_token: bool = False,
 ) -> bytes:
     """An unsubscribe request.
 
@@ -130,7 +122,6 @@ def unsubscribe(
         interval=interval,
         event_trigger=event_trigger,
         snapshot=None,
-        with_token=with_token,
     )
 
 
@@ -149,7 +140,6 @@ def _request(
     interval: int | None,
     event_trigger: str | None,
     snapshot: bool | None,
-    with_token: bool,
 ) -> bytes:
     params = {
         "channel": channel,
@@ -158,7 +148,6 @@ def _request(
         "interval": interval,
         "event_trigger": event_trigger,
         "snapshot": snapshot,
-        "token": TOKEN_PLACEHOLDER if with_token else None,
     }
     message = {
         "method": method,

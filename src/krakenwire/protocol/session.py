@@ -43,6 +43,9 @@ _NS = 1_000_000_000
 _NO_REASON = "refused without a reason"
 _RETRY_LATER = 5 * _NS
 """Wait after a refusal that asks for patience (PROTOCOL 9.1: after an outage no faster than every 5 s)."""
+_REST_ANSWERED = 1 * _NS
+"""After a refusal without a symbol, how long the other symbols of its request may take to be answered; Kraken answers
+them all within milliseconds."""
 
 
 class Session:
@@ -199,8 +202,7 @@ class Session:
         self.keeper.set_precision(symbol)
         if not changed:
             return
-        if stamp.connection != self.name:
-            stamp = msgspec.structs.replace(stamp, connection=self.name, epoch=self.epoch)
+        stamp = self._own(stamp)
         if self.keeper.withhold(symbol, "precision", stamp, n, self.seq):
             self._renew_book(symbol, stamp.received_mono_ns)
 
@@ -218,12 +220,13 @@ class Session:
         self._out.actions.append(Close(self.name, reason, retire))
         self._deadline = None
 
-    def handle_deadline(self, now: int) -> None:
+    def handle_deadline(self, stamp: Stamp, n: int) -> None:
         """Time has reached `next_deadline` (or not: an early call does nothing)."""
+        now = stamp.received_mono_ns
         if self.state is not ConnectionState.OPEN or self._deadline is None or now < self._deadline:
             return
         self._dirty = True
-        self._give_up_unanswered(now)
+        self._give_up_unanswered(self._own(stamp), n)
         if self.state is ConnectionState.OPEN:
             self._watch_liveness(now)
 
@@ -311,8 +314,19 @@ class Session:
         self._pinged_at = now
         self._send(requests.ping(self._take_req_id()), now)
 
-    def _give_up_unanswered(self, now: int) -> None:
+    def _own(self, stamp: Stamp) -> Stamp:
+        """That moment, on this connection."""
+        if stamp.connection == self.name:
+            return stamp
+        return msgspec.structs.replace(stamp, connection=self.name, epoch=self.epoch)
+
+    def _give_up_unanswered(self, stamp: Stamp, n: int) -> None:
+        now = stamp.received_mono_ns
         for pending in self.table.expired(now):
+            if pending.refusals and not pending.answered:  # so it was the whole request that was refused
+                for sub in pending.waiting.values():
+                    self._settle(pending.method, sub, pending.refusals[0], stamp, n)
+                continue
             for sub in pending.waiting.values():
                 if pending.method == "unsubscribe":
                     self._left(sub)  # if Kraken still sends, its frames are for nobody and counted as ignored
@@ -340,21 +354,27 @@ class Session:
 
     def _handle_ack(self, ack: Ack, stamp: Stamp, n: int) -> None:
         self._dirty = True
-        found = self.table.answered(ack.req_id, ack.symbol, all_of_it=not ack.success)
+        now = stamp.received_mono_ns
+        # Kraken drops a whole request for its rate; what is asked again is harmed by no misunderstanding.
+        for_now = not ack.success and classify(ack.error or _NO_REASON) in (Refusal.RATE, Refusal.LATER)
+        found = self.table.answered(ack, all_of_it=for_now, until=now + _REST_ANSWERED)
         if found is None:
             self._handle_stray_ack(ack, stamp, n)
             return
-        method, subs = found
-        for sub in subs:
-            if method == "unsubscribe":
-                if ack.success:
-                    self._unsubscribed(sub, stamp, n)
-                else:
-                    self._stays(sub, ack, stamp, n)
-            elif ack.success:
-                self._subscribed(sub, ack, stamp, n)
+        for sub, answer in found.answers:
+            self._settle(found.method, sub, answer, stamp, n)
+
+    def _settle(self, method: str, sub: Subscription, ack: Ack, stamp: Stamp, n: int) -> None:
+        """`ack` is the answer to what was asked for `sub`."""
+        if method == "unsubscribe":
+            if ack.success:
+                self._unsubscribed(sub, stamp, n)
             else:
-                self._refused(sub, ack, stamp, n)
+                self._stays(sub, ack, stamp, n)
+        elif ack.success:
+            self._subscribed(sub, ack, stamp, n)
+        else:
+            self._refused(sub, ack, stamp, n)
 
     def _handle_stray_ack(self, ack: Ack, stamp: Stamp, n: int) -> None:
         """An answer nobody waits for: late (its request was given up), or to no request of ours."""
@@ -410,8 +430,7 @@ class Session:
     def _tell_refusal(self, ack: Ack, stamp: Stamp, n: int) -> Refusal:
         """A refusal that is no caller's business, as an event; what it asks of us."""
         error = ack.error or _NO_REASON
-        event = ExchangeError(error=error, req_id=ack.req_id, stamp=stamp, n=n, seq=self.seq)
-        self._handle_exchange_error(event, stamp, n)
+        self._tell_error(ExchangeError(error=error, req_id=ack.req_id, stamp=stamp, n=n, seq=self.seq))
         return classify(error)
 
     def _refused(self, sub: Subscription, ack: Ack, stamp: Stamp, n: int) -> None:
@@ -499,10 +518,16 @@ class Session:
         self.undecodable += 1
         self._out.events.append(undecodable)
 
-    def _handle_exchange_error(self, error: ExchangeError, stamp: Stamp, _n: int) -> None:
+    def _handle_exchange_error(self, error: ExchangeError, stamp: Stamp, n: int) -> None:
+        if self.table.awaits(error.req_id):  # a refusal that does not say of what method (PROTOCOL 3.1)
+            self._handle_ack(Ack(method="subscribe", success=False, req_id=error.req_id, error=error.error), stamp, n)
+        else:
+            self._tell_error(error)
+
+    def _tell_error(self, error: ExchangeError) -> None:
         self._out.events.append(error)
         if classify(error.error) is Refusal.RATE:
-            self._pacer.slow_down(stamp.received_mono_ns)
+            self._pacer.slow_down(error.stamp.received_mono_ns)
 
 
 def _key(channel: str, ack: Ack) -> Key:

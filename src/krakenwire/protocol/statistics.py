@@ -27,7 +27,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         resyncs: books proven again after they were invalidated.
         repeated: trades dropped because they had been given before.
         undecodable: frames that were not valid.
-        raw: frames that are valid but have no type here, as unknown channels.
+        raw: frames that are valid but have no type here, or fields without one, as of unknown channels.
         reconnects: connections that were established again.
         symbols: symbols of which there is a book.
         instruments: instruments known.

@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ["Key", "Pending", "State", "Subscription", "SubscriptionTable"]
+from krakenwire.protocol.answers import Ack
+
+__all__ = ["Answered", "Key", "Pending", "State", "Subscription", "SubscriptionTable"]
 
 
 class Key(NamedTuple):
@@ -80,15 +82,30 @@ class Subscription:
 
 
 class Pending:
-    """A request that was sent and not yet fully answered: one answer per symbol (PROTOCOL 2.4)."""
+    """A request that was sent and not yet fully answered: one answer per symbol (PROTOCOL 2.4).
 
-    __slots__ = ("deadline", "method", "req_id", "waiting")
+    A refusal need not name its symbol (PROTOCOL 2.2): then it is of one symbol that it does not tell, or of the whole
+    request. What else is answered shows which, so it is kept in `refusals` until that is known.
+    """
+
+    __slots__ = ("answered", "deadline", "method", "refusals", "req_id", "waiting")
 
     def __init__(self, req_id: int, method: str, waiting: Iterable[Subscription], deadline: int) -> None:
         self.req_id = req_id
         self.method = method
         self.waiting = {sub.key.symbol: sub for sub in waiting}
         self.deadline = deadline
+        self.answered: set[str | None] = set()
+        """Symbols that had an answer of their own."""
+        self.refusals: list[Ack] = []
+        """Those that are of one of `waiting`, or of all of them."""
+
+
+class Answered(NamedTuple):
+    """What an answer settles: the method that was asked, and subscriptions with the answer to each."""
+
+    method: str
+    answers: list[tuple[Subscription, Ack]]
 
 
 class SubscriptionTable:
@@ -197,30 +214,41 @@ class SubscriptionTable:
             self._consider(sub)
         self._pending[req_id] = Pending(req_id, method, subs, deadline)
 
-    def answered(
-        self, req_id: int | None, symbol: str | None, *, all_of_it: bool
-    ) -> tuple[str, list[Subscription]] | None:
-        """Whose answer this is: the method asked and the subscriptions it settles; None if nobody waits for it.
+    def awaits(self, req_id: int | None) -> bool:
+        """Whether the request of that id is not yet fully answered."""
+        return req_id in self._pending
+
+    def answered(self, ack: Ack, *, all_of_it: bool, until: int) -> Answered | None:
+        """Whose answer this is, and what it settles (perhaps nothing yet); None if nobody waits for it.
+
+        A refusal that names none of the symbols waited for is kept until as many are waited for as there are such
+        refusals: then these are theirs. What has no answer of its own at `until` is `expired`.
 
         Args:
-            req_id: as echoed.
-            symbol: as named by the answer, or None.
-            all_of_it: an answer without a symbol settles everything its request still waits for (a refusal of the
-                whole request names no symbol).
+            ack: the answer.
+            all_of_it: if it names none of the symbols, it settles all that its request waits for.
+            until: monotonic ns.
         """
-        pending = self._pending.get(req_id) if req_id is not None else None
+        pending = self._pending.get(ack.req_id) if ack.req_id is not None else None
         if pending is None:
             return None
-        if symbol in pending.waiting:
-            subs = [pending.waiting.pop(symbol)]
-        elif symbol is None and all_of_it:
-            subs = list(pending.waiting.values())
-            pending.waiting.clear()
-        else:
+        waiting, settled = pending.waiting, []
+        if ack.symbol in waiting:
+            settled.append((waiting.pop(ack.symbol), ack))
+            pending.answered.add(ack.symbol)
+        elif ack.success or ack.symbol in pending.answered:
             return None
-        if not pending.waiting:
+        else:
+            pending.refusals.append(ack)
+            pending.deadline = min(pending.deadline, until)
+            if all_of_it:
+                pending.refusals = [ack] * len(waiting)
+        if len(pending.refusals) >= len(waiting):
+            settled.extend(zip(waiting.values(), pending.refusals, strict=False))
+            waiting.clear()
+        if not waiting:
             del self._pending[pending.req_id]
-        return pending.method, subs
+        return Answered(pending.method, settled)
 
     def active(self, sub: Subscription) -> None:
         """Kraken acknowledged it."""

@@ -151,24 +151,28 @@ class Flow:
     # --- where it happens -----------------------------------------------------------------------------------
 
     def _insert(self, ladder: Ladder, rank: int) -> Change:
-        """Place a new level behind the one at `rank`; where there is no room, at the end of the book."""
+        """Place a new level behind the one at `rank`, or in the next gap from there, or at the end of the book."""
         keys = ladder.keys
-        if rank + 1 < len(keys):
-            room = keys[rank + 1] - keys[rank] - 1
-            if room > 0:
-                return ladder.set(keys[rank] + 1 + int(self._random() * room), self._lots())
+        for index in range(rank, len(keys) - 1):
+            room = keys[index + 1] - keys[index] - 1
+            if room:
+                return ladder.set(keys[index] + min(room, self._distance()), self._lots())
         return self._extend(ladder)
 
     def _extend(self, ladder: Ladder) -> Change:
         """Place a new level at the end of the book, or in its last gap where prices would fall to zero."""
         keys = ladder.keys
-        key = keys[-1] + 1 + int(-log(1.0 - self._random()) * (self._gap - 0.5))
+        key = keys[-1] + self._distance()
         if ladder.sign * key < 1:
             rank = len(keys) - 1
             while rank > 0 and keys[rank] - keys[rank - 1] == 1:
                 rank -= 1
             key = keys[rank] - 1 if rank > 0 else keys[-1]
         return ladder.set(key, self._lots())
+
+    def _distance(self) -> int:
+        """How far apart two neighbouring levels are, in ticks."""
+        return 1 + int(-log(1.0 - self._random()) * (self._gap - 0.5))
 
     def _lots(self) -> int:
         """A quantity: sizes spread over four orders of magnitude, one in eight of them round."""
