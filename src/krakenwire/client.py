@@ -208,86 +208,8 @@ class Client(Streams):
             pump.drop(session.name)
 
     def _read(self, request: StreamRequest) -> Reader[Any]:
-        self._keys(request, ())  # refuses now what can never be
-        inbox = Inbox(request.policy, request.capacity)
-        asked: set[Key] = set()
-        held: list[Key] = []
-        following: set[asyncio.Task[None]] = set()
-
-        async def want(keys: list[Key]) -> list[SubscribeRejected]:
-            asked.update(keys)
-            try:
-                refused = await self._opened()[1].subscribe(
-                    keys, before_sent=lambda placement: self._hub.attach(inbox, [_interest(placement)])
-                )
-            except BaseException:
-                asked.difference_update(keys)
-                raise
-            held.extend(keys)
-            return refused
-
-        async def subscribe() -> None:
-            self._opened()
-            symbols = await self._resolve(request.symbols)
-            if "instrument" in request.channels:
-                for known in (*self._assets.values(), *self.core.catalogue):
-                    inbox.put(known)
-            if request.symbols == "all":
-                self._followers[id(inbox)] = follow  # now: what is listed while Kraken answers is not missed
-            try:
-                refused = await want(possible(symbols))
-            except BaseException:
-                release()
-                raise
-            if refused and request.symbols != "all":
-                release()
-                raise rejection(refused[0])
-
-        def possible(symbols: Iterable[str]) -> list[Key]:
-            """The subscriptions of `symbols` that were not asked for yet; a listing too odd for a book is told."""
-            keys = dict.fromkeys(key for key in self._keys(request, symbols) if key not in asked)
-            if request.symbols == "all":
-                for key in [key for key in keys if key.channel == "book" and not is_symbol(key.symbol)]:
-                    asked.add(key)
-                    del keys[key]
-                    inbox.put(Loss(reason="there can be no book of that name", of=key.channel, symbol=key.symbol))
-            return list(keys)
-
-        def follow(symbol: str) -> None:
-            keys = possible([symbol])
-            if keys:
-                asked.update(keys)
-                task = self._spawn(follow_up(symbol, keys))
-                following.add(task)
-                task.add_done_callback(following.discard)
-
-        async def follow_up(symbol: str, keys: list[Key]) -> None:
-            try:
-                await want(keys)
-            except KrakenwireError as error:
-                _log.warning("a new listing could not be followed: %s", error)
-                inbox.put(Loss(reason=f"a new listing could not be followed: {error}", symbol=symbol))
-
-        def release() -> None:
-            self._followers.pop(id(inbox), None)
-            for task in following:
-                task.cancel()
-            self._hub.detach(inbox)
-            asked.clear()
-            keys, held[:] = held[:], []
-            self._release(keys)
-
-        return Reader(inbox, on_loss=request.on_loss, subscribe=subscribe, release=release)
-
-    @staticmethod
-    def _keys(request: StreamRequest, symbols: Iterable[str]) -> list[Key]:
-        return keys_of(
-            request.channels,
-            symbols,
-            depth=request.depth,
-            interval=request.interval,
-            event_trigger=request.event_trigger,
-        )
+        reading = _Reading(self, request)
+        return Reader(reading.inbox, on_loss=request.on_loss, subscribe=reading.subscribe, release=reading.release)
 
     def _observe(self, interest: Interest, policy: Policy, capacity: int, on_loss: OnLoss) -> Reader[Any]:
         inbox = Inbox(policy, capacity)
@@ -383,6 +305,98 @@ class Client(Streams):
     def _end_books(self, error: BaseException) -> None:
         for handle in list(self._books):
             handle.end(error)
+
+
+class _Reading:
+    """What one reader of market data holds: its inbox, and the subscriptions that fill it."""
+
+    def __init__(self, client: Client, request: StreamRequest) -> None:
+        self.inbox = Inbox(request.policy, request.capacity)
+        self._client = client
+        self._request = request
+        self._asked: set[Key] = set()
+        self._held: list[Key] = []
+        self._following: set[asyncio.Task[None]] = set()
+        self._keys(())  # refuses now what can never be
+
+    async def subscribe(self) -> None:
+        """Ask for everything and wait for Kraken's word. Cancellation: safe, all of it is released."""
+        client, request = self._client, self._request
+        client._opened()
+        symbols = await client._resolve(request.symbols)
+        if "instrument" in request.channels:
+            for known in (*client._assets.values(), *client.core.catalogue):
+                self.inbox.put(known)
+        if request.symbols == "all":
+            client._followers[id(self)] = self._follow  # now: what is listed while Kraken answers is not missed
+        try:
+            refused = await self._want(self._possible(symbols))
+        except BaseException:
+            self.release()
+            raise
+        if refused and request.symbols != "all":
+            self.release()
+            raise rejection(refused[0])
+
+    def release(self) -> None:
+        """Want nothing any more."""
+        client = self._client
+        client._followers.pop(id(self), None)
+        for task in self._following:
+            task.cancel()
+        client._hub.detach(self.inbox)
+        self._asked.clear()
+        keys, self._held = self._held, []
+        client._release(keys)
+
+    async def _want(self, keys: list[Key]) -> list[SubscribeRejected]:
+        self._asked.update(keys)
+        try:
+            refused = await self._client._opened()[1].subscribe(keys, before_sent=self._attach)
+        except BaseException:
+            self._asked.difference_update(keys)
+            raise
+        self._held.extend(keys)
+        return refused
+
+    def _attach(self, placement: Placement) -> None:
+        self._client._hub.attach(self.inbox, [_interest(placement)])
+
+    def _keys(self, symbols: Iterable[str]) -> list[Key]:
+        request = self._request
+        return keys_of(
+            request.channels,
+            symbols,
+            depth=request.depth,
+            interval=request.interval,
+            event_trigger=request.event_trigger,
+        )
+
+    def _possible(self, symbols: Iterable[str]) -> list[Key]:
+        """The subscriptions of `symbols` that were not asked for yet; a listing too odd for a book is told."""
+        keys = dict.fromkeys(key for key in self._keys(symbols) if key not in self._asked)
+        if self._request.symbols == "all":
+            for key in [key for key in keys if key.channel == "book" and not is_symbol(key.symbol)]:
+                self._asked.add(key)
+                del keys[key]
+                self.inbox.put(Loss(reason="there can be no book of that name", of=key.channel, symbol=key.symbol))
+        return list(keys)
+
+    def _follow(self, symbol: str) -> None:
+        """A new listing."""
+        keys = self._possible([symbol])
+        if keys:
+            self._asked.update(keys)
+            task = self._client._spawn(self._follow_up(symbol, keys))
+            self._following.add(task)
+            task.add_done_callback(self._following.discard)
+
+    async def _follow_up(self, symbol: str, keys: list[Key]) -> None:
+        try:
+            await self._want(keys)
+        except KrakenwireError as error:
+            _log.warning("a new listing could not be followed: %s", error)
+            self.inbox.put(Loss(reason=f"a new listing could not be followed: {error}", symbol=symbol))
 
 
 class BookHandle:
