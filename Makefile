@@ -68,7 +68,7 @@ sanitize: setup  ## Run the suite under the address and undefined-behaviour sani
 	  $(BIN)/python -m pytest -q -m "not long" --timeout=300 $(SANITIZE_TESTS)
 
 docs: setup  ## Check the documentation against the code
-	$(BIN)/python -m pytest -q tests/test_docs.py
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/examples/test_guide.py tests/examples/test_readme.py
 
 wheel: setup  ## Build the source archive and the wheel into dist/
 	$(BIN)/python -m build --outdir dist
