@@ -1,0 +1,3 @@
+"""The matching engine: orders, accounts and money, in integers and exact decimals. No clock, no wire, no chance but its seed."""
+
+__all__: list[str] = []
