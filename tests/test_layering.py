@@ -22,8 +22,8 @@ LAYERS = (
     ("subscribing",),
     ("streams",),
     ("client",),
-    ("", "sim.connection", "sim.playback", "sim.server"),
-    ("testing",),
+    ("", "sim.connection", "sim.server"),
+    ("testing.*", "conform.*"),
     ("cli.*",),
     ("__main__",),
 )

@@ -611,7 +611,7 @@ async def test_a_step_that_is_cancelled_loses_no_event_of_the_stream(bench: Benc
     for _ in range(50):
         step = asyncio.ensure_future(anext(reader))
         await asyncio.sleep(0)
-        for subscribers, frame in bench.exchange.source.step(None):
+        for _, subscribers, frame in bench.exchange.source.step(None):
             for peer in subscribers:
                 peer.send_text(frame)
         step.cancel()  # at the very moment that it has something to give
@@ -658,7 +658,7 @@ async def test_trades_that_happen_while_a_reader_opens_come_each_once(bench: Ben
     second: Any = None
     for step in range(60):
         await turn(bench.exchange)
-        for subscribers, frame in bench.exchange.source.step(None):
+        for _, subscribers, frame in bench.exchange.source.step(None):
             for peer in list(subscribers):
                 peer.send_text(frame)
         if first is None and opening.done():

@@ -56,7 +56,7 @@ class MemoryExchange:
     async def trade(self, steps: int) -> None:
         """Let the market move `steps` times and send what comes of it."""
         for _ in range(steps):
-            for subscribers, frame in self.source.step(None):
+            for _, subscribers, frame in self.source.step(None):
                 for peer in list(subscribers):
                     self._send(peer, frame)
         await self.settle()
@@ -94,7 +94,7 @@ class MemoryExchange:
                 self.requests.append(request)
                 busy = True
                 if self.answers:
-                    for frame in session.receive(request, self.clock.monotonic_ns()):
+                    for _, frame in session.receive(request, self.clock.monotonic_ns()):
                         self._send(peer, frame)
         return busy
 

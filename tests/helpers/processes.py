@@ -65,10 +65,15 @@ def run_all(commands: Sequence[tuple[str, ...]], env: Mapping[str, str] | None =
 
 
 @contextmanager
-def running(*arguments: str, env: Mapping[str, str] | None = None, stderr: int = subprocess.PIPE) -> Iterator[Any]:
+def running(
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    stderr: int = subprocess.PIPE,
+    program: tuple[str, ...] = KRAKENWIRE,
+) -> Iterator[Any]:
     """A command while it runs: a `Popen` with pipes; killed at the end if it has not ended."""
     process = subprocess.Popen(
-        [*KRAKENWIRE, *arguments], env=environment(env), stdout=subprocess.PIPE, stderr=stderr, text=True
+        [*program, *map(str, arguments)], env=environment(env), stdout=subprocess.PIPE, stderr=stderr, text=True
     )
     try:
         yield process

@@ -13,7 +13,9 @@ from typing import Any, Self
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-__all__ = ["NaiveBook", "RawClient", "WsClient", "mask"]
+from krakenwire.book.level3 import level3_checksum
+
+__all__ = ["NaiveBook", "NaiveLevel3", "RawClient", "WsClient", "mask"]
 
 PATIENCE_S = 20.0
 
@@ -55,6 +57,56 @@ class NaiveBook:
             for number in level
         )
         return zlib.crc32(text.encode())
+
+
+class NaiveLevel3:
+    """PROTOCOL 3.6 and 6.2 word for word: a dict of queues a side. What it is told must fit what it holds."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        # price, order id: price, quantity and timestamp as they came
+        self.sides: dict[str, dict[Decimal, dict[str, tuple[str, str, str]]]] = {"bids": {}, "asks": {}}
+
+    def apply(self, frame: bytes | str) -> bool:
+        """Apply a snapshot or an update; True if the checksum holds afterwards."""
+        message = json.loads(frame, parse_float=str, parse_int=str)
+        data = message["data"][0]
+        for name, side in self.sides.items():
+            if message["type"] == "snapshot":
+                side.clear()
+            for order in data[name]:
+                self._tell(side, order.get("event", "add"), order)
+            for price in self.prices(name)[self.depth :]:
+                del side[price]
+        return self.checksum() == int(data["checksum"])
+
+    def _tell(self, side: dict[Decimal, dict[str, tuple[str, str, str]]], event: str, order: dict[str, str]) -> None:
+        number, price = order["order_id"], Decimal(order["limit_price"])
+        fields = order["limit_price"], order["order_qty"], order["timestamp"]
+        if event == "add":
+            assert not any(number in queue for queue in side.values()), "added twice"
+            side.setdefault(price, {})[number] = fields
+        elif event == "modify":
+            assert number in side[price], "modified, but not there"
+            side[price][number] = fields
+        else:
+            assert event == "delete"
+            del side[price][number]
+            if not side[price]:
+                del side[price]
+
+    def prices(self, name: str) -> list[Decimal]:
+        """The prices of one side, best first."""
+        return sorted(self.sides[name], reverse=name == "bids")
+
+    def orders(self, name: str) -> list[tuple[str, str, str, str]]:
+        """One side, best first and each price in the order of its queue: id, price, quantity, timestamp."""
+        return [(number, *fields) for price in self.prices(name) for number, fields in self.sides[name][price].items()]
+
+    def checksum(self) -> int:
+        """CRC-32 of the orders of the top ten levels."""
+        bids, asks = ([order[1:3] for order in self.orders(name)] for name in ("bids", "asks"))
+        return level3_checksum(bids, asks)
 
 
 class WsClient(WSListener):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from helpers.simclients import NaiveBook
 from krakenwire.sim.candles import INTERVALS, MINUTE_NS
-from krakenwire.sim.feed import Feed, Stream
+from krakenwire.sim.engine.book import Print, Resting
+from krakenwire.sim.feed import DEPTHS, Feed, Stream
 from krakenwire.sim.instruments import select
-from krakenwire.sim.ladder import DEPTHS
-from krakenwire.sim.market import Market, Move, Print
+from krakenwire.sim.market import Market
 from krakenwire.sim.wire import format_number, format_time, format_time_ns, wrap_text
 
 SYMBOLS = ("BTC/USD", "ETH/BTC", "SHIB/USD", "PEPE/USD", "MINA/GBP")
@@ -30,138 +30,6 @@ def make(*streams: Stream, seed: int = 1) -> tuple[Market, Feed]:
     for stream in streams:
         feed.watch(stream)
     return market, feed
-
-
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_naive_client_verifies_every_book_message_and_ends_equal_to_the_truth(depth: int) -> None:
-    market, feed = make(*(Stream("book", symbol, depth) for symbol in SYMBOLS), seed=depth)
-    books = {symbol: NaiveBook(depth) for symbol in SYMBOLS}
-    for symbol, book in books.items():
-        assert book.apply(feed.snapshot(Stream("book", symbol, depth)))
-    updates = 0
-    while updates < 2_200:
-        for stream, frame in feed.updates(market.step()):
-            assert stream.symbol is not None
-            assert books[stream.symbol].apply(frame), frame
-            updates += 1
-    for symbol, book in books.items():
-        assert (book.levels("bids"), book.levels("asks")) == market.truth(symbol, depth)
-
-
-def test_client_that_joins_late_holds_the_same_book() -> None:
-    stream = Stream("book", "BTC/USD", 10)
-    market, feed = make(stream)
-    early, late = NaiveBook(10), NaiveBook(10)
-    early.apply(feed.snapshot(stream))
-    market.move_only(["BTC/USD"])
-    for number in range(1_000):
-        if number == 500:
-            assert late.apply(feed.snapshot(stream))
-        for _, frame in feed.updates(market.step()):
-            assert early.apply(frame)
-            if number >= 500:
-                assert late.apply(frame)
-    assert late.sides == early.sides
-
-
-def test_level_pushed_out_is_not_deleted_and_one_that_comes_back_is_sent_again() -> None:
-    stream = Stream("book", "BTC/USD", 10)
-    market, feed = make(stream)
-    market.move_only(["BTC/USD"])
-    pushed_out = came_back = 0
-    for _ in range(2_000):
-        before = market.truth("BTC/USD", 10)
-        move = market.step()
-        frames = feed.updates(move)
-        after = market.truth("BTC/USD", 10)
-        if not frames:
-            assert before == after
-            continue
-        data = json.loads(frames[0][1], parse_float=str)["data"][0]
-        for name, old, new, changes in zip(("bids", "asks"), before, after, (move.bids, move.asks), strict=True):
-            sent = {level["price"]: level["qty"] for level in data[name]}
-            for price, qty in new:
-                if (price, qty) not in old:
-                    assert sent[price] == qty
-                    came_back += 1
-            held = {price for price, _ in old + new}
-            if len(changes) == 1:
-                assert sent.keys() <= held
-            gone = {price for price, _ in old} - {price for price, _ in new}
-            if gone and len(changes) == 1 and changes[0].lots:
-                assert not gone & sent.keys()
-                pushed_out += 1
-    assert pushed_out > 50
-    assert came_back > 50
-
-
-@given(
-    messages=st.lists(st.lists(st.tuples(st.integers(0, 24), st.integers(1, 9)), min_size=1, max_size=12), max_size=15)
-)
-def test_any_changes_in_one_message_lead_to_the_same_ten_levels(messages: list[list[tuple[int, int]]]) -> None:
-    """Levels go out of range, change or vanish there, and come back, all within one message."""
-    stream = Stream("book", "MINA/GBP", 10)
-    market = Market(select(["MINA/GBP"]), seed=1)
-    feed = Feed(market)
-    feed.watch(stream)
-    naive = NaiveBook(10)
-    naive.apply(feed.snapshot(stream))
-    asks = market.book("MINA/GBP").asks
-    best = asks.keys[0]
-    for message in messages:
-        changes = []
-        for offset, lots in message:
-            key = best + offset
-            if key in asks.keys and lots > 3:
-                changes.append(asks.remove(asks.keys.index(key)))
-            else:
-                changes.append(asks.set(key, lots))
-        for _, frame in feed.updates(Move("MINA/GBP", market.now_ns, [], changes, [])):
-            assert naive.apply(frame), (message, frame)
-        assert naive.levels("asks") == market.truth("MINA/GBP", 10)[1]
-
-
-def test_change_below_the_depth_sends_nothing_there() -> None:
-    market, feed = make(Stream("book", "BTC/USD", 10), Stream("book", "BTC/USD", 1000))
-    market.move_only(["BTC/USD"])
-    sent: dict[object, int] = defaultdict(int)
-    for _ in range(1_000):
-        for stream, _ in feed.updates(market.step()):
-            sent[stream.variant] += 1
-    assert 0 < sent[10] < sent[1000] <= 1_000
-
-
-def test_book_frames_have_the_text_of_real_ones() -> None:
-    stream = Stream("book", "BTC/USD", 10)
-    market, feed = make(stream)
-    market.move_only(["BTC/USD"])
-    snapshot = feed.snapshot(stream).decode()
-    assert snapshot.startswith('{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":')
-    update = next(frame for _ in range(99) for _, frame in feed.updates(market.step())).decode()
-    data = exact(update.encode())["data"][0]
-    assert list(data) == ["symbol", "bids", "asks", "checksum", "timestamp"]
-    texts = {
-        name: ",".join(f'{{"price":{level["price"]:.1f},"qty":{level["qty"]:.8f}}}' for level in data[name])
-        for name in ("bids", "asks")
-    }
-    assert update == (
-        f'{{"channel":"book","type":"update","data":[{{"symbol":"BTC/USD","bids":[{texts["bids"]}],'
-        f'"asks":[{texts["asks"]}],"checksum":{data["checksum"]},"timestamp":"{data["timestamp"]}"}}]}}'
-    )
-    assert len(data["timestamp"]) == len("2026-07-19T17:54:39.768901Z")
-
-
-def test_corrupted_checksum_comes_once_and_at_the_next_update_only() -> None:
-    stream = Stream("book", "BTC/USD", 10)
-    market, feed = make(stream)
-    market.move_only(["BTC/USD"])
-    book = NaiveBook(10)
-    book.apply(feed.snapshot(stream))
-    feed.corrupt_next("BTC/USD")
-    verdicts: list[bool] = []
-    while len(verdicts) < 20:
-        verdicts += [book.apply(frame) for _, frame in feed.updates(market.step())]
-    assert verdicts == [False] + [True] * 19
 
 
 def test_trades_are_those_of_the_market_and_the_snapshot_is_the_last_fifty() -> None:
@@ -304,35 +172,3 @@ def test_stream_no_longer_watched_sends_nothing() -> None:
     for stream in streams:
         feed.unwatch(stream)
     assert [feed.updates(market.step()) for _ in range(200)] == [[]] * 200
-
-
-@pytest.mark.parametrize(
-    ("units", "precision", "text"),
-    [
-        (0, 8, "0.00000000"),
-        (5100, 8, "0.00005100"),
-        (645250, 1, "64525.0"),
-        (7, 0, "7"),
-        (-17, 5, "-0.00017"),
-        (10**21, 8, "10000000000000.00000000"),
-    ],
-)
-def test_numbers_are_padded_to_their_precision(units: int, precision: int, text: str) -> None:
-    assert format_number(units, precision) == text
-
-
-def test_times_are_rfc_3339() -> None:
-    assert format_time(1_767_225_600_123_456_789) == "2026-01-01T00:00:00.123456Z"
-    assert format_time_ns(1_767_225_600_000_000_001) == "2026-01-01T00:00:00.000000001Z"
-    assert format_time(1_767_225_599_999_999_999) == "2025-12-31T23:59:59.999999Z"
-
-
-@pytest.mark.parametrize(("size", "head"), [(0, 2), (125, 2), (126, 4), (65535, 4), (65536, 10)])
-def test_messages_are_wrapped_with_the_shortest_head(size: int, head: int) -> None:
-    message = wrap_text(bytes(size))
-    assert len(message) == head + size
-    assert message[0] == 0x81
-    if head > 2:
-        assert int.from_bytes(message[2:head], "big") == size
-    else:
-        assert message[1] == size

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -8,17 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.simclients import NaiveBook
+from helpers.simmarket import Pit
 from krakenwire.errors import UnknownSymbol, UsageError
+from krakenwire.sim.engine.model import AddOrder
+from krakenwire.sim.feed import DEPTHS
 from krakenwire.sim.instruments import default_assets, default_listings, select
-from krakenwire.sim.ladder import DEPTHS, Ladder
 from krakenwire.sim.market import SIMULATED_START_NS, Market
 
 SOME = select(["BTC/USD", "SHIB/USD", "PEPE/USD", "MINA/GBP"])
 
 
-def test_default_listing_has_twelve_pairs_of_many_precisions() -> None:
+def test_default_listing_has_twenty_pairs_of_many_precisions_and_quotes() -> None:
     instruments = [listing.instrument for listing in default_listings()]
-    assert len(instruments) == 12
+    assert len({each.symbol for each in instruments}) == 20
+    assert {each.quote for each in instruments} >= {"USD", "EUR", "GBP", "BTC", "USDT", "USDC"}
     assert {"BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD", "ADA/EUR", "DOGE/USD"} <= {each.symbol for each in instruments}
     assert {(each.price_precision, each.qty_precision) for each in instruments} >= {
         (1, 8),
@@ -27,9 +31,10 @@ def test_default_listing_has_twelve_pairs_of_many_precisions() -> None:
         (9, 5),
         (4, 8),
     }
-    assets = {asset.id for asset in default_assets()}
+    precisions = {asset.id: asset.precision for asset in default_assets()}
     for each in instruments:
-        assert {each.base, each.quote} <= assets
+        assert each.quote in precisions
+        assert precisions[each.base] >= each.qty_precision, "the ledger must hold what can be traded"
         assert each.price_increment == Decimal(1).scaleb(-each.price_precision)
 
 
@@ -49,7 +54,7 @@ def test_books_are_sorted_never_crossed_never_empty(seed: int, steps: int) -> No
         assert book.spread >= 1
         for side in (book.bids, book.asks):
             assert side.keys
-            assert side.tick_at(len(side) - 1) >= 1
+            assert side.sign * side.keys[-1] >= 1
     for symbol in market.symbols:
         bids, asks = market.truth(symbol, 1000)
         prices = [Decimal(price) for price, _ in [*reversed(bids), *asks]]
@@ -99,7 +104,7 @@ def test_price_moves() -> None:
     bests = set()
     for _ in range(5_000):
         market.step()
-        bests.add(market.book("SOL/USD").asks.tick_at(0))
+        bests.add(market.book("SOL/USD").asks.keys[0])
     assert len(bests) > 20
 
 
@@ -110,7 +115,7 @@ def test_price_is_pulled_back_to_where_it_began(seed: int) -> None:
     for step in range(30_000):
         market.step()
         if step > 15_000:
-            bests.append(market.book("MINA/GBP").asks.tick_at(0))
+            bests.append(market.book("MINA/GBP").asks.keys[0])
     assert abs(sum(bests) / len(bests) - 294) < 294 * 0.05, "a free walk is a third away by then"
 
 
@@ -123,7 +128,7 @@ def test_book_stays_dense_at_the_touch(symbol: str, gap: int) -> None:
         market.step()
         book = market.book(symbol)
         spreads.append(book.spread)
-        widths.append(book.asks.tick_at(9) - book.asks.tick_at(0))
+        widths.append(book.asks.keys[9] - book.asks.keys[0])
     assert sorted(spreads)[10_000] <= 2 * gap
     assert sorted(spreads)[19_800] < 40 * gap
     assert sorted(widths)[10_000] < 40 * gap
@@ -135,12 +140,12 @@ def test_changes_lead_from_one_book_to_the_next() -> None:
     bids, asks = dict(book.bids.top(5000)), dict(book.asks.top(5000))
     for _ in range(3_000):
         move = market.step()
-        for side, changes in ((bids, move.bids), (asks, move.asks)):
-            for change in changes:
-                if change.lots:
-                    side[change.tick] = change.lots
+        for sign, side, changes in ((-1, bids, move.bids), (1, asks, move.asks)):
+            for key, lots in changes.items():
+                if lots:
+                    side[sign * key] = lots
                 else:
-                    del side[change.tick]
+                    side.pop(sign * key, None)
         assert bids == dict(book.bids.top(5000))
         assert asks == dict(book.asks.top(5000))
 
@@ -158,7 +163,7 @@ def test_trade_ids_count_up_by_one_and_trades_are_at_prices_that_were_quoted() -
             assert trade.trade_id == last[move.symbol]
             assert trade.exchange_ns == move.exchange_ns
             touched = move.asks if trade.buys else move.bids
-            assert trade.tick in {change.tick for change in touched}
+            assert (trade.tick if trade.buys else -trade.tick) in touched
             traded += 1
         assert book.updated_ns == move.exchange_ns
     assert traded > 50
@@ -205,34 +210,103 @@ def test_checksum_is_that_of_the_truth_at_any_depth(seed: int, depth: int) -> No
         assert naive.checksum() == market.checksum(symbol)
 
 
-def test_market_of_nothing_and_a_price_without_room_are_refused() -> None:
+def test_market_of_nothing_and_a_symbol_that_is_not_traded_are_refused() -> None:
     with pytest.raises(UsageError, match="at least one"):
         Market([])
-    (thin,) = select(["MINA/GBP"])
-    with pytest.raises(UsageError, match="294"):
-        Market([type(thin)(**{**{name: getattr(thin, name) for name in thin.__struct_fields__}, "levels": 400})])
     with pytest.raises(UnknownSymbol):
-        Market([thin]).truth("BTC/USD", 10)
+        Market(select(["MINA/GBP"])).truth("BTC/USD", 10)
 
 
-@given(keys=st.lists(st.integers(1, 60), min_size=1, max_size=40), sign=st.sampled_from((-1, 1)))
-def test_ladder_reports_rank_and_what_crosses_the_edge_of_each_depth(keys: list[int], sign: int) -> None:
-    ladder = Ladder(sign)
-    seen: set[int] = set()
-    for key in keys:
-        change = ladder.set(sign * key, key)
-        assert ladder.keys[change.rank] == sign * key
-        assert (change.tick, change.lots) == (key, key)
-        top = ladder.top(1000)
-        if key in seen:
-            assert change.crossed == ()
-        else:
-            assert list(change.crossed) == [top[depth] if depth < len(top) else None for depth in DEPTHS]
-        seen.add(key)
-    while len(ladder):
-        rank = len(ladder) // 2
-        tick = ladder.tick_at(rank)
-        change = ladder.remove(rank)
-        assert (change.rank, change.tick, change.lots) == (rank, tick, 0)
-        top = ladder.top(1000)
-        assert list(change.crossed) == [top[depth - 1] if depth <= len(top) else None for depth in DEPTHS]
+# --- accounts in it --------------------------------------------------------------------------------------------------
+
+
+def test_trades_of_accounts_count_in_the_statistics() -> None:
+    pit = Pit("BTC/USD")
+    while not pit.market.step().trades:
+        pass  # the first trade of a minute makes the ticker forget the oldest one
+    volume, last = pit.market.stats("BTC/USD").day.lots, pit.market.recent_trades("BTC/USD")[-1]
+    lots = sum(pit.book.asks.totals[key] for key in pit.book.asks.keys[:3])
+    pit.add("buy", pit.qty(lots))
+    trades = [each for each in pit.market.recent_trades("BTC/USD") if each.trade_id > last.trade_id]
+    assert sum(each.lots for each in trades) == lots
+    assert pit.market.stats("BTC/USD").day.lots == volume + lots
+    assert pit.market.stats("BTC/USD").last == trades[-1].tick
+    spread = pit.market.recent_spreads("BTC/USD")[-1]
+    assert (spread.bid, spread.ask) == (-pit.book.bids.keys[0], pit.book.asks.keys[0])
+
+
+def test_order_that_expires_is_told_before_the_step_that_let_it() -> None:
+    pit = Pit("BTC/USD")
+    due_ns = pit.market.now_ns + 5 * 10**9
+    order = AddOrder(
+        symbol="BTC/USD",
+        side="buy",
+        order_type="limit",
+        order_qty=Decimal(1),
+        limit_price=pit.price(-pit.book.bids.keys[0]),
+        time_in_force="gtd",
+        expire_ns=due_ns,
+    )
+    pit.market.engine.add("alice", order)
+    assert [report.exec_type for report in pit.market.drain().reports] == ["pending_new", "new"]
+    move = pit.market.step(due_ns + 10**9)
+    effects = pit.market.drain()
+    assert [report.exec_type for report in effects.reports] == ["expired"]
+    assert [each.exchange_ns for each in (*effects.moves, move)] == [due_ns, due_ns + 10**9]
+
+
+def test_what_waits_is_drained_in_its_order() -> None:
+    pit = Pit("BTC/USD")
+    engine = pit.market.engine
+    order = AddOrder(
+        symbol="BTC/USD", side="buy", order_type="limit", order_qty=Decimal(1), limit_price=Decimal(60_000)
+    )
+    engine.add("alice", order)
+    pit.market.thin("BTC/USD", 3)
+    engine.cancel_all("alice")
+    effects = pit.market.drain()
+    placed, thinned, cancelled = effects.moves
+    assert placed.bids.keys() == cancelled.bids.keys() == {-600_000}
+    assert len(thinned.asks) > 1000
+    assert [report.exec_type for report in effects.reports] == ["pending_new", "new", "canceled"]
+    assert pit.market.drain() == ([], [], [])
+
+
+# --- instruments that change -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("price", "qty"), [(3, 8), (0, 8), (1, 4), (2, 9)])
+def test_statistics_book_and_agents_go_on_in_the_new_precision(price: int, qty: int) -> None:
+    market = Market(select(["BTC/USD"]), seed=4)
+    for _ in range(200):
+        market.step()
+    before = market.stats("BTC/USD").candles(1440).current
+    old = before.close, before.lots
+    trades = [(each.trade_id, each.tick) for each in market.recent_trades("BTC/USD")]
+    market.change_instrument("BTC/USD", price_precision=price, qty_precision=qty)
+    instrument = market.instrument("BTC/USD")
+    assert (instrument.price_precision, instrument.qty_precision) == (price, qty)
+    assert market.instruments == (instrument,)
+    now = market.stats("BTC/USD").candles(1440).current
+    up_price, up_qty = Fraction(10) ** (price - 1), Fraction(10) ** (qty - 8)
+    assert now.close == old[0] * up_price // 1
+    assert abs(now.lots - old[1] * up_qty) < 2
+    assert [(each.trade_id, each.tick) for each in market.recent_trades("BTC/USD")] == [
+        (number, tick * up_price // 1) for number, tick in trades
+    ]
+    for _ in range(3_000):
+        market.step()
+    bids, asks = market.truth("BTC/USD", 1000)
+    assert 60_000 < Decimal(bids[0][0]) < Decimal(asks[0][0]) < 70_000
+    assert min(len(bids), len(asks)) == 1000
+    assert Decimal(asks[0][0]) - Decimal(bids[0][0]) < 100
+    assert 60_000 < Decimal(market.stats("BTC/USD").last).scaleb(-price) < 70_000
+
+
+def test_precision_does_not_change_while_moves_of_the_old_one_wait() -> None:
+    pit = Pit("BTC/USD")
+    pit.market.thin("BTC/USD", 5)
+    with pytest.raises(UsageError, match="drain"):
+        pit.market.change_instrument("BTC/USD", price_precision=2)
+    pit.market.drain()
+    pit.market.change_instrument("BTC/USD", price_precision=2)

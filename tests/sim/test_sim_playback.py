@@ -42,7 +42,7 @@ def play(playback: Playback[str], *subscriptions: tuple[str, Stream], snapshot: 
         playback.open(subscriber, stream, snapshot)
     given = []
     while not playback.is_idle:
-        given += [(subscriber, frame) for (subscriber,), frame in playback.step(None)]
+        given += [(subscriber, frame) for _, (subscriber,), frame in playback.step(None)]
     return given
 
 

@@ -25,7 +25,7 @@ def make(message_rate: float = 1e6) -> ClientSession[str]:
 
 def ask(session: ClientSession[str], message: object) -> list[str]:
     text = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return [frame.decode() for frame in session.receive(text, 0)]
+    return [frame.decode() for _, frame in session.receive(text, 0)]
 
 
 def request(method: str, channel: object, *symbols: object, **params: object) -> dict[str, Any]:
@@ -218,11 +218,11 @@ def test_ping_is_answered_by_a_pong_of_four_keys() -> None:
 def test_flood_of_messages_is_answered_by_the_rate_error_until_it_slows_down() -> None:
     session = make(message_rate=5.0)
     ping = b'{"method":"ping"}'
-    answers = [session.receive(ping, 0)[0] for _ in range(20)]
+    answers = [session.receive(ping, 0)[0][1] for _ in range(20)]
     assert [b"pong" in answer for answer in answers] == [True] * 10 + [False] * 10
     assert answers[-1] == b'{"Error":"Exceeded msg rate"}'
-    assert b"pong" in session.receive(ping, NS)[0]
-    assert [b"pong" in session.receive(ping, NS)[0] for _ in range(5)] == [True] * 4 + [False]
+    assert b"pong" in session.receive(ping, NS)[0][1]
+    assert [b"pong" in session.receive(ping, NS)[0][1] for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_client_that_is_gone_is_given_nothing_more() -> None:

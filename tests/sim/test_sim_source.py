@@ -16,7 +16,7 @@ def make() -> MarketSource[str]:
 
 def deliveries(source: MarketSource[str], steps: int = 200) -> Iterator[tuple[tuple[str, ...], bytes]]:
     for _ in range(steps):
-        for subscribers, frame in source.step(None):
+        for _, subscribers, frame in source.step(None):
             yield tuple(subscribers), frame
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from krakenwire._version import __version__
-from krakenwire.cli import book, demo, doctor_command, replay, sim, stream
+from krakenwire.cli import book, conform, demo, doctor_command, replay, sim, stream
 from krakenwire.cli.exits import DEBUG_VARIABLE, is_debugging
 from krakenwire.cli.output import print_line
 
@@ -65,4 +65,5 @@ _add(stream.stream, stream.EXAMPLES)
 _add(book.book, book.EXAMPLES)
 _add(replay.replay, replay.EXAMPLES)
 _add(sim.sim, sim.EXAMPLES)
+_add(conform.conform, conform.EXAMPLES)
 _add(doctor_command.doctor, doctor_command.EXAMPLES)

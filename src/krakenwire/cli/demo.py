@@ -20,13 +20,13 @@ from krakenwire.cli.options import (
     JsonOption,
     RateOption,
     SeedOption,
-    SimulatedSymbolsOption,
     listings_of,
     rate_of,
 )
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.cli.screen import can_draw
 from krakenwire.errors import UsageError
+from krakenwire.sim.instruments import default_listings
 
 __all__ = ["EXAMPLES", "conclude", "demo"]
 
@@ -38,6 +38,9 @@ EXAMPLES = (
 )
 
 DEFAULT_SECONDS = 20.0
+
+DEFAULT_SYMBOLS = 12
+"""The table of these is as high as a small terminal."""
 
 
 @reports_errors
@@ -56,7 +59,15 @@ def demo(
             show_default=False,
         ),
     ] = None,
-    symbols: SimulatedSymbolsOption = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbols",
+            metavar="SYMBOL,...",
+            help="Of the simulated market, separated by commas or given repeatedly; twelve of them by default.",
+            show_default=False,
+        ),
+    ] = None,
     depth: DepthOption = 100,
     rate: RateOption = 5000.0,
     seed: SeedOption = 0,
@@ -70,7 +81,7 @@ def demo(
     if seconds is not None and messages is not None:
         raise UsageError("--seconds and --messages exclude each other; give one of them")
     plan = Plan(
-        listings=listings_of(symbols),
+        listings=listings_of(symbols) if symbols else default_listings()[:DEFAULT_SYMBOLS],
         depth=depth,
         rate=rate_of(rate),
         seed=seed,

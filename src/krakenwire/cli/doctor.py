@@ -31,7 +31,7 @@ Status = Literal["ok", "warning", "failed"]
 
 NS_PER_MS = 1_000_000
 REQUIRED = ("picows", "msgspec", "httpx")
-EXTRAS = {"cli": ("typer", "rich"), "numpy": ("numpy",), "fast": ("uvloop",)}
+EXTRAS = {"cli": ("typer", "rich"), "numpy": ("numpy",), "fast": ("uvloop",), "sim": ("aiohttp", "trustme")}
 COARSE_CLOCK_NS = NS_PER_MS
 CLOCK_READS = 10_000
 WRONG_CLOCK_NS = 100 * NS_PER_MS

@@ -1,4 +1,4 @@
-"""A seeded market of several symbols: books, trades and statistics. It reads no clock and does no I/O."""
+"""A seeded market of several symbols: an engine, agents that keep it alive, and its statistics. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -8,42 +8,77 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from math import log
 from random import Random
+from typing import NamedTuple
+
+import msgspec
 
 from krakenwire.errors import UnknownSymbol, UsageError
 
-from .candles import MINUTE_NS, Candle, DayStats, make_history
-from .flow import Flow, Move, Print
+from .agents import Agents, Conduct
+from .candles import MINUTE_NS, History, make_history, shifted
+from .engine.book import Move, OrderBook, Print
+from .engine.engine import Effects, Engine
+from .engine.model import Account, EngineStatus
 from .instruments import ListedAsset, ListedInstrument, Listing, default_assets, default_listings
-from .ladder import DEPTHS, Change, LadderBook
 from .wire import format_number
 
-__all__ = ["DEPTHS", "SIMULATED_START_NS", "Change", "Market", "Move", "Print"]
+__all__ = ["SIMULATED_START_NS", "Market", "Spread"]
 
 SIMULATED_START_NS = 1_767_225_600 * 1_000_000_000
 """Where simulated time begins unless told otherwise: 2026-01-01T00:00:00Z."""
 
-RECENT_TRADES = 50
-"""Trades in a snapshot of the trade channel (PROTOCOL 3.7)."""
+TRADES_KEPT = 1000
+"""As many as REST gives at once (PROTOCOL 8.3)."""
+
+SPREADS_KEPT = 200
+"""As many as REST gives (PROTOCOL 8.3)."""
 
 MEAN_STEP_NS = 1_000_000
 
+LEAST_STEP_NS = 1000
+
+_CONDUCTS: dict[str, Conduct] = {
+    "online": "all",
+    "limit_only": "all",
+    "reduce_only": "all",
+    "post_only": "quotes",
+    "cancel_only": "withdrawals",
+}
+"""What agents do under a status of the engine or of an instrument; under any other they stand still."""
+
+_CAUTION: tuple[Conduct, ...] = ("all", "quotes", "withdrawals", "nothing")
+
+
+class Spread(NamedTuple):
+    """The best bid and ask at one moment, in ticks."""
+
+    exchange_ns: int
+    bid: int
+    ask: int
+
 
 class Market:
-    """Everything the simulator's exchange knows of its public side.
+    """A simulated exchange's books, accounts and statistics.
 
-    The same seed, listings and sequence of calls give the same market, byte for byte.
+    The same seed, listings, accounts and sequence of calls give the same market, byte for byte.
+
+    Accounts' commands go to `engine`. What they did, and what became of accounts' orders in a step, waits in `drain`:
+    drain after each command and after each step that leaves `has_effects`, before anything else happens.
 
     Args:
         listings: what is traded; the default listing if None.
         seed: where all chance comes from.
         start_ns: the exchange time before the first step, UTC nanoseconds.
-        assets: reference data of the traded assets.
+        assets: reference data of the assets; those of the default listing if None.
+        accounts: who can trade besides the agents.
 
     Attributes:
-        now_ns: the exchange time of the last step; it never runs backwards.
+        engine: the matching engine.
+        assets: reference data of the traded assets.
+        seed: as given.
 
     Raises:
-        UsageError: there is nothing to trade.
+        UsageError: there is nothing to trade, or an account holds what is no asset.
     """
 
     def __init__(
@@ -53,56 +88,79 @@ class Market:
         seed: int = 0,
         start_ns: int = SIMULATED_START_NS,
         assets: Sequence[ListedAsset] | None = None,
+        accounts: Iterable[Account] = (),
     ) -> None:
         chosen = default_listings() if listings is None else tuple(listings)
         if not chosen:
             raise UsageError("a market needs at least one listing, got none")
+        known_assets = default_assets() if assets is None else tuple(assets)
         traded = {name for each in chosen for name in (each.instrument.base, each.instrument.quote)}
-        known_assets = default_assets() if assets is None else assets
+        self.engine = Engine(chosen, known_assets, seed=seed, start_ns=start_ns, accounts=accounts)
         self.assets = tuple(asset for asset in known_assets if asset.id in traded)
         self.seed = seed
-        self.now_ns = start_ns
+        self._start_ns = start_ns
         self._random = Random(seed)
-        self._listings = {listing.symbol: listing for listing in chosen}
-        self._flows: dict[str, Flow] = {}
-        self._stats: dict[str, DayStats] = {}
-        self._recent: dict[str, deque[Print]] = {}
-        for listing in chosen:
-            self._open(listing, start_ns)
-        self.move_only(self._listings)
+        self._agents = {
+            listing.symbol: Agents(
+                listing, self.engine.books[listing.symbol], self.engine, Random(f"{seed} agents of {listing.symbol}")
+            )
+            for listing in chosen
+        }
+        self._first_trade_ids = {symbol: book.next_trade_id for symbol, book in self.engine.books.items()}
+        self._past: dict[str, tuple[History, deque[Print]]] = {}
+        self._spreads: dict[str, deque[Spread]] = {symbol: deque(maxlen=SPREADS_KEPT) for symbol in self._agents}
+        self._waiting = Effects([], [], [])
+        self._wanted = set(self._agents)
+        self._choose_moving()
+
+    # --- what there is --------------------------------------------------------------------------------------
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """What is traded."""
-        return tuple(self._listings)
+        return tuple(self._agents)
 
     @property
     def instruments(self) -> tuple[ListedInstrument, ...]:
-        """Reference data of what is traded."""
-        return tuple(listing.instrument for listing in self._listings.values())
+        """Reference data of what is traded, as of now."""
+        return tuple(map(self.engine.instrument, self._agents))
 
     def instrument(self, symbol: str) -> ListedInstrument:
-        """Reference data of `symbol`.
+        """Reference data of `symbol`, as of now.
 
         Raises:
             UnknownSymbol: it is not traded here.
         """
-        try:
-            return self._listings[symbol].instrument
-        except KeyError:
-            raise UnknownSymbol(symbol) from None
+        if symbol not in self._agents:
+            raise UnknownSymbol(symbol)
+        return self.engine.instrument(symbol)
 
-    def book(self, symbol: str) -> LadderBook:
+    @property
+    def now_ns(self) -> int:
+        """The exchange time of the last step or command; it never runs backwards."""
+        return self.engine.now_ns
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a step can do anything: some symbol moves, and neither its status nor the engine's forbids it."""
+        return bool(self._moving)
+
+    def book(self, symbol: str) -> OrderBook:
         """The whole book of `symbol`, live."""
-        return self._flows[symbol].book
+        return self.engine.books[symbol]
 
-    def stats(self, symbol: str) -> DayStats:
-        """The last 24 hours of `symbol`, live."""
-        return self._stats[symbol]
+    def stats(self, symbol: str) -> History:
+        """The candles and the last 24 hours of `symbol`, live."""
+        return self._past_of(symbol)[0]
 
-    def recent_trades(self, symbol: str) -> Iterable[Print]:
-        """The last trades of `symbol`, oldest first; at most fifty."""
-        return self._recent[symbol]
+    def recent_trades(self, symbol: str, count: int = TRADES_KEPT) -> list[Print]:
+        """The last trades of `symbol`, oldest first; at most `count`, and at most a thousand."""
+        trades = self._past_of(symbol)[1]
+        return list(itertools.islice(trades, max(0, len(trades) - count), None))
+
+    def recent_spreads(self, symbol: str) -> list[Spread]:
+        """Best bid and ask after each of the last two hundred moves that traded, oldest first."""
+        return list(self._spreads[symbol])
 
     def truth(self, symbol: str, depth: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """What a correct client holds: (bids, asks), each a list of (price, qty) as on the wire, best first.
@@ -111,7 +169,7 @@ class Market:
             UnknownSymbol: it is not traded here.
         """
         instrument = self.instrument(symbol)
-        book = self._flows[symbol].book
+        book = self.engine.books[symbol]
         bids, asks = (
             [
                 (
@@ -126,13 +184,14 @@ class Market:
 
     def checksum(self, symbol: str) -> int:
         """Kraken's checksum of the book of `symbol`, the same at every depth (PROTOCOL 6.1)."""
-        return self._flows[symbol].book.checksum()
+        return self.engine.books[symbol].checksum()
+
+    # --- what happens ---------------------------------------------------------------------------------------
 
     def move_only(self, symbols: Iterable[str]) -> None:
         """From now on let only these symbols move; the order they are given in does not matter."""
-        wanted = set(symbols)
-        self._moving = [self._flows[symbol] for symbol in self._listings if symbol in wanted]
-        self._weights = list(itertools.accumulate(flow.listing.weight for flow in self._moving))
+        self._wanted = set(symbols)
+        self._choose_moving()
 
     def step(self, exchange_ns: int | None = None) -> Move:
         """Let one thing happen on one of the moving symbols, and say what changed.
@@ -144,43 +203,151 @@ class Market:
         Raises:
             UsageError: no symbol moves.
         """
-        if not self._moving:
-            raise UsageError("no symbol moves; name some with move_only()")
+        moving = self._moving
+        if not moving:
+            raise UsageError("no symbol moves; name some with move_only(), or let the engine be online")
         random = self._random.random
+        engine = self.engine
         if exchange_ns is None:
-            exchange_ns = self.now_ns + 1000 * (1 + int(-log(1.0 - random()) * (MEAN_STEP_NS // 1000)))
-        self.now_ns = exchange_ns = max(exchange_ns, self.now_ns + 1000)
+            exchange_ns = engine.now_ns + 1000 * (1 + int(-log(1.0 - random()) * (MEAN_STEP_NS // 1000)))
+        exchange_ns = max(exchange_ns, engine.now_ns + LEAST_STEP_NS)
+        engine.advance(exchange_ns)
         weights = self._weights
-        move = self._moving[bisect_right(weights, int(random() * weights[-1]))].move(exchange_ns)
+        move = moving[bisect_right(weights, int(random() * weights[-1]))].move(exchange_ns)
         if move.trades:
-            stats, recent = self._stats[move.symbol], self._recent[move.symbol]
-            for trade in move.trades:
-                stats.add(trade)
-                recent.append(trade)
+            self._note(move)
         return move
 
-    def _open(self, listing: Listing, start_ns: int) -> None:
-        """Make the book of a symbol, the day before it, and its last trades."""
-        random = self._random
+    @property
+    def has_effects(self) -> bool:
+        """Whether `drain` would give anything."""
+        return self.engine.has_effects or bool(self._waiting.moves)
+
+    def drain(self) -> Effects:
+        """What accounts' commands, expiries and the agents' trades with accounts did since the last drain.
+
+        Its moves are to be told before that of a step which came since.
+        """
+        effects = self.engine.drain()
+        for move in effects.moves:
+            if move.trades:
+                self._note(move)
+        if self._waiting.moves:
+            moves, reports, entries = self._waiting
+            self._waiting = Effects([], [], [])
+            effects = Effects(moves + effects.moves, reports + effects.reports, entries + effects.entries)
+        return effects
+
+    def thin(self, symbol: str, levels: int | None) -> None:
+        """Let the agents keep at most `levels` a side, from now on; None lets them have as many as listed again.
+
+        Raises:
+            UnknownSymbol: it is not traded here.
+            UsageError: `levels` is negative.
+        """
+        if levels is not None and levels < 0:
+            raise UsageError(f"levels must be 0 or more, or None for as many as listed; got {levels}")
+        self.instrument(symbol)
+        self._waiting = self.drain()
+        self._waiting.moves.append(self._agents[symbol].keep(levels, self.engine.now_ns))
+
+    def set_status(self, status: EngineStatus) -> None:
+        """Let the engine be online, in maintenance or between them; agents keep to it like everybody."""
+        self.engine.set_status(status)
+        self._choose_moving()
+
+    def change_instrument(
+        self,
+        symbol: str,
+        *,
+        status: str | None = None,
+        price_precision: int | None = None,
+        qty_precision: int | None = None,
+    ) -> None:
+        """Change reference data of `symbol`; what is None stays. Statistics and book count in the new units at once.
+
+        Raises:
+            UnknownSymbol: it is not traded here.
+            UsageError: the engine does not allow it, or moves of the old precision wait to be drained.
+        """
+        before = self.instrument(symbol)
+        if (price_precision, qty_precision) != (None, None) and any(m.symbol == symbol for m in self._waiting.moves):
+            raise UsageError(f"moves of {symbol} at its old precision wait; drain() them first")
+        self.engine.change_instrument(
+            symbol, status=status, price_precision=price_precision, qty_precision=qty_precision
+        )
+        after = self.engine.instrument(symbol)
+        shifts = after.price_precision - before.price_precision, after.qty_precision - before.qty_precision
+        if shifts != (0, 0):
+            self._rescale(symbol, after, *shifts)
+        self._choose_moving()
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _choose_moving(self) -> None:
+        for symbol, agents in self._agents.items():
+            statuses = self.engine.status, self.engine.instrument(symbol).status
+            agents.conduct = max((_CONDUCTS.get(status, "nothing") for status in statuses), key=_CAUTION.index)
+        self._moving = [
+            agents for symbol, agents in self._agents.items() if symbol in self._wanted and agents.conduct != "nothing"
+        ]
+        self._weights = list(itertools.accumulate(agents.listing.weight for agents in self._moving))
+
+    def _note(self, move: Move) -> None:
+        """Take a move that has trades into the statistics."""
+        symbol = move.symbol
+        stats, recent = self._past_of(symbol)
+        for trade in move.trades:
+            stats.add(trade)
+            recent.append(trade)
+        book = self.engine.books[symbol]
+        if book.bids.keys and book.asks.keys:
+            self._spreads[symbol].append(Spread(move.exchange_ns, -book.bids.keys[0], book.asks.keys[0]))
+
+    def _past_of(self, symbol: str) -> tuple[History, deque[Print]]:
+        """Statistics and trades of a symbol; made when they are first wanted, which takes a while."""
+        past = self._past.get(symbol)
+        if past is None:
+            past = self._past[symbol] = self._make_past(symbol)
+        return past
+
+    def _make_past(self, symbol: str) -> tuple[History, deque[Print]]:
+        listing = self._agents[symbol].listing
         instrument = listing.instrument
-        price = int(listing.price.scaleb(instrument.price_precision))
-        size = int(listing.size.scaleb(instrument.qty_precision))
-        first_trade_id = random.randrange(1_000_000, 90_000_000)
-        history: list[Candle] = make_history(price, size, random, start_ns - MINUTE_NS)
-        stats = DayStats(history)
-        recent: deque[Print] = deque(maxlen=RECENT_TRADES)
-        times = sorted(random.randrange(1, 60_000_000) * 1000 for _ in range(RECENT_TRADES))
+        random = Random(f"{self.seed} past of {symbol}")
+        price = max(1, int(listing.price.scaleb(instrument.price_precision)))
+        size = max(1, int(listing.size.scaleb(instrument.qty_precision)))
+        stats = make_history(price, size, random, self._start_ns - MINUTE_NS)
+        recent: deque[Print] = deque(maxlen=TRADES_KEPT)
+        times = sorted(random.randrange(1, MINUTE_NS // 1000) * 1000 for _ in range(TRADES_KEPT))
         for number, ago_ns in enumerate(reversed(times)):
             trade = Print(
-                first_trade_id + number,
+                self._first_trade_ids[symbol] - TRADES_KEPT + number,
                 random.random() < 0.5,
-                price + random.randrange(-listing.gap, listing.gap + 1),
+                max(1, price + random.randrange(-listing.gap, listing.gap + 1)),
                 1 + int(size * random.random()),
                 random.random() < 0.45,
-                start_ns - ago_ns,
+                self._start_ns - ago_ns,
             )
             recent.append(trade)
             stats.add(trade)
-        self._stats[listing.symbol] = stats
-        self._recent[listing.symbol] = recent
-        self._flows[listing.symbol] = Flow(listing, random, start_ns, first_trade_id + RECENT_TRADES)
+        return stats, recent
+
+    def _rescale(self, symbol: str, instrument: ListedInstrument, price_shift: int, qty_shift: int) -> None:
+        """Count in the ticks and lots of `instrument` from now on."""
+        agents = self._agents[symbol]
+        listing = msgspec.structs.replace(
+            agents.listing, instrument=instrument, gap=max(1, shifted(agents.listing.gap, price_shift))
+        )
+        agents.rescale(listing)
+        if symbol in self._past:
+            stats, recent = self._past[symbol]
+            stats.rescale(price_shift, qty_shift)
+            trades = [
+                trade._replace(
+                    tick=max(1, shifted(trade.tick, price_shift)), lots=max(1, shifted(trade.lots, qty_shift))
+                )
+                for trade in recent
+            ]
+            self._past[symbol] = stats, deque(trades, maxlen=TRADES_KEPT)
+        self._spreads[symbol].clear()

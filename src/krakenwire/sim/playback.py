@@ -13,11 +13,12 @@ import msgspec
 
 from krakenwire.errors import UsageError
 
-from .feed import Stream, encode_instruments
+from .engine.effects import Effects
+from .feed import DEPTHS, encode_instruments
 from .instruments import ListedInstrument, default_listings
-from .ladder import DEPTHS
 from .market import SIMULATED_START_NS
 from .requests import unlisted
+from .stream import Stream
 
 __all__ = ["Playback", "Recording"]
 
@@ -143,12 +144,14 @@ class Playback(Generic[Subscriber]):
 
     def __init__(self, recording: Recording) -> None:
         self.now_ns = SIMULATED_START_NS
+        self.effects: Effects | None = None
+        self.is_unheard = False
         self.symbols = recording.symbols
         self._recording = recording
         # (index in the file, number of the subscription, position in its list)
         self._next: list[tuple[int, int, int]] = []
         self._open: dict[tuple[Subscriber, Stream], int] = {}
-        self._playing: dict[int, tuple[Subscriber, list[tuple[int, bytes]]]] = {}
+        self._playing: dict[int, tuple[Subscriber, Stream, list[tuple[int, bytes]]]] = {}
         self._opened = 0
 
     @property
@@ -179,7 +182,7 @@ class Playback(Generic[Subscriber]):
         self._opened += 1
         self._open[subscriber, stream] = self._opened
         if frames:
-            self._playing[self._opened] = (subscriber, frames)
+            self._playing[self._opened] = (subscriber, stream, frames)
             heapq.heappush(self._next, (frames[0][0], self._opened, 0))
         return []
 
@@ -189,19 +192,19 @@ class Playback(Generic[Subscriber]):
         if number is not None:
             self._playing.pop(number, None)
 
-    def step(self, exchange_ns: int | None) -> Sequence[tuple[tuple[Subscriber], bytes]]:
+    def step(self, exchange_ns: int | None) -> Sequence[tuple[Stream, tuple[Subscriber], bytes]]:
         """Give the next frame to the subscription it is for."""
         self.now_ns = self.now_ns + STEP_NS if exchange_ns is None else exchange_ns
         if self.is_idle:
             return ()
         _, number, position = self._next[0]
-        subscriber, frames = self._playing[number]
+        subscriber, stream, frames = self._playing[number]
         if position + 1 < len(frames):
             heapq.heapreplace(self._next, (frames[position + 1][0], number, position + 1))
         else:
             heapq.heappop(self._next)
             del self._playing[number]
-        return (((subscriber,), frames[position][1]),)
+        return ((stream, (subscriber,), frames[position][1]),)
 
 
 def _unwrap(line: bytes) -> bytes | None:

@@ -3,47 +3,73 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from .candles import INTERVALS
-from .feed import Stream
-from .ladder import DEPTHS
+from .feed import DEPTHS, INTERVALS, LEVEL3_DEPTHS
+from .stream import Stream
 from .wire import format_time
 
-__all__ = ["Refused", "Request", "encode_ack", "encode_pong", "encode_refusal", "read_request", "unlisted"]
+__all__ = [
+    "Message",
+    "Refused",
+    "Request",
+    "encode_ack",
+    "encode_pong",
+    "encode_refusal",
+    "encode_result",
+    "read_flag",
+    "read_message",
+    "read_request",
+    "refuse_unknown",
+    "unlisted",
+]
 
 MAX_SYMBOLS = 2000
 """Symbols in one message; Kraken publishes no such limit, and lists fewer."""
 
 MAX_REQ_ID = 2**63 - 1
 
+MAX_DIGITS = 100
+"""Characters of a number with a fraction or an exponent: more is nobody's price."""
+
 _SYMBOL = re.compile(r"[A-Z0-9.]+/[A-Z0-9.]+")
 _PRIVATE_CHANNELS = ("executions", "balances", "level3")
-_FIELDS = {
+_FIELDS: Mapping[str, Collection[str]] = {
     "book": {"symbol", "depth", "snapshot"},
     "ticker": {"symbol", "event_trigger", "snapshot"},
     "trade": {"symbol", "snapshot"},
     "ohlc": {"symbol", "interval", "snapshot"},
     "instrument": {"snapshot", "include_tokenized_assets", "execution_venue"},
+    "level3": {"symbol", "depth", "snapshot"},
 }
 _WARNINGS = {
     "ohlc": ["timestamp is deprecated, use interval_begin"],
     "instrument": ["tick_size is deprecated, use price_increment"],
 }
-_VARIANT_NAMES = {"book": "depth", "ticker": "event_trigger", "ohlc": "interval"}
+_VARIANT_NAMES = {"book": "depth", "level3": "depth", "ticker": "event_trigger", "ohlc": "interval"}
+
+
+class Message(NamedTuple):
+    """A message of a client whose envelope is in order (PROTOCOL 2.1). `params` is empty where there are none."""
+
+    method: str
+    req_id: int | None
+    params: dict[str, Any]
 
 
 class Request(NamedTuple):
-    """A request that is well formed; whether its symbols exist is not yet known.
+    """A subscription or its end, well formed; whether its symbols exist is not yet known.
 
-    `streams` is one for each symbol asked for, in order; empty for a ping.
+    `streams` is one for each symbol asked for, in order.
     """
 
-    method: Literal["subscribe", "unsubscribe", "ping"]
+    method: Literal["subscribe", "unsubscribe"]
     req_id: int | None
-    streams: tuple[Stream, ...] = ()
+    streams: tuple[Stream, ...]
     snapshot: bool = True
 
 
@@ -57,14 +83,31 @@ class Refused(Exception):
         self.req_id = req_id
 
 
-def read_request(frame: bytes) -> Request:
-    """Read one message of a client.
+def _read_number(text: str) -> Decimal:
+    """A number as exact as it was written."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError("a number of too many digits")
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("an exponent beyond all numbers") from None
+
+
+_decoder = msgspec.json.Decoder(float_hook=_read_number)
+
+
+def read_message(frame: bytes, methods: Collection[str]) -> Message:
+    """Read the envelope of a client's message. Its numbers are `int`, or `Decimal` if written with a fraction.
+
+    Args:
+        frame: its bytes.
+        methods: which there are here, besides `ping`.
 
     Raises:
         Refused: it is not what the protocol allows; nothing of it is to be done.
     """
     try:
-        message = msgspec.json.decode(frame)
+        message = _decoder.decode(frame)
     except (ValueError, RecursionError):
         raise Refused("Malformed request") from None
     if not isinstance(message, dict):
@@ -76,16 +119,30 @@ def read_request(frame: bytes) -> Request:
         raise Refused("Malformed request", method)
     if method is None:
         raise Refused("Malformed request", None, req_id)
-    if method not in ("subscribe", "unsubscribe", "ping"):
-        raise Refused("Unsupported event", method, req_id)
-    allowed = {"method", "req_id"} if method == "ping" else {"method", "req_id", "params"}
-    _refuse_unknown(message, allowed, method, req_id)
     if method == "ping":
-        return Request("ping", req_id)
+        refuse_unknown(message, {"method", "req_id"}, method, req_id)
+        return Message(method, req_id, {})
+    if method not in methods:
+        raise Refused("Unsupported event", method, req_id)
+    refuse_unknown(message, {"method", "req_id", "params"}, method, req_id)
     if not isinstance(params, dict):
         raise Refused("Malformed request", method, req_id)
+    return Message(method, req_id, params)
+
+
+def read_request(message: Message, channels: Collection[str]) -> Request:
+    """Read a `subscribe` or `unsubscribe` of market data.
+
+    Args:
+        message: its envelope.
+        channels: which there are here.
+
+    Raises:
+        Refused: as `read_message`.
+    """
+    method, req_id, params = message
     try:
-        streams, snapshot = _read_params(params, method, req_id)
+        streams, snapshot = _read_params(params, method, req_id, channels)
     except _Wrong as wrong:
         raise Refused(str(wrong), method, req_id) from None
     return Request("subscribe" if method == "subscribe" else "unsubscribe", req_id, streams, snapshot)
@@ -95,18 +152,18 @@ class _Wrong(Exception):
     """A parameter that is refused."""
 
 
-def _read_params(params: dict[str, object], method: str, req_id: int | None) -> tuple[tuple[Stream, ...], bool]:
+def _read_params(
+    params: dict[str, Any], method: str, req_id: int | None, channels: Collection[str]
+) -> tuple[tuple[Stream, ...], bool]:
     channel = params.get("channel")
     if not isinstance(channel, str):
         raise _Wrong("Malformed request")
     if channel in ("status", "heartbeat"):
         # They flow by themselves, and asking for them is answered so (PROTOCOL 3.1).
         raise _Wrong("Symbol(s) not found")
-    if channel in _PRIVATE_CHANNELS:
-        raise _Wrong("Token(s) not found")
-    if channel not in _FIELDS:
-        raise _Wrong("Subscription name invalid")
-    _refuse_unknown(params, _FIELDS[channel] | {"channel", "token"}, method, req_id)
+    if channel not in channels:
+        raise _Wrong("Token(s) not found" if channel in _PRIVATE_CHANNELS else "Subscription name invalid")
+    refuse_unknown(params, {*_FIELDS[channel], "channel", "token"}, method, req_id)
     snapshot = params.get("snapshot", channel != "trade")
     if not isinstance(snapshot, bool):
         raise _Wrong("Malformed request")
@@ -123,12 +180,12 @@ def _read_params(params: dict[str, object], method: str, req_id: int | None) -> 
     return tuple(Stream(channel, symbol, variant) for symbol in symbols), snapshot
 
 
-def _read_variant(channel: str, params: dict[str, object]) -> int | str | None:
-    if channel == "book":
+def _read_variant(channel: str, params: dict[str, Any]) -> int | str | None:
+    if channel in ("book", "level3"):
         depth = params.get("depth", 10)
         if type(depth) is not int:
             raise _Wrong("Subscription book depth must be an integer")
-        if depth not in DEPTHS:
+        if depth not in (DEPTHS if channel == "book" else LEVEL3_DEPTHS):
             raise _Wrong("Subscription depth not supported")
         return depth
     if channel == "ohlc":
@@ -146,7 +203,24 @@ def _read_variant(channel: str, params: dict[str, object]) -> int | str | None:
     return None
 
 
-def _refuse_unknown(fields: dict[str, object], allowed: set[str], method: str, req_id: int | None) -> None:
+def read_flag(message: Message, name: str, default: bool) -> bool:
+    """A parameter that is true or false.
+
+    Raises:
+        Refused: it is neither.
+    """
+    value = message.params.get(name, default)
+    if not isinstance(value, bool):
+        raise Refused("Malformed request", message.method, message.req_id)
+    return value
+
+
+def refuse_unknown(fields: Collection[str], allowed: Collection[str], method: str, req_id: int | None) -> None:
+    """Refuse a field that does not belong there (PROTOCOL 5).
+
+    Raises:
+        Refused: there is one; names it.
+    """
     for name in fields:
         if name not in allowed:
             text = f"Unsupported field: '{name}' for the given msg type: {method}"
@@ -171,13 +245,12 @@ def encode_ack(request: Request, stream: Stream, time_in: int, time_out: int) ->
         result["symbol"] = stream.symbol
     if request.method == "subscribe" and stream.channel in _WARNINGS:
         result["warnings"] = _WARNINGS[stream.channel]
-    answer: dict[str, object] = {
-        "method": request.method,
-        "req_id": request.req_id,
-        "result": result,
-        "success": True,
-    }
-    return _encode(answer, time_in, time_out)
+    return encode_result(request.method, request.req_id, result, time_in, time_out)
+
+
+def encode_result(method: str, req_id: int | None, result: Mapping[str, object], time_in: int, time_out: int) -> bytes:
+    """The answer to a request that was done (PROTOCOL 2.2)."""
+    return _encode({"method": method, "req_id": req_id, "result": result, "success": True}, time_in, time_out)
 
 
 def encode_refusal(refused: Refused, symbol: str | None, time_in: int, time_out: int) -> bytes:

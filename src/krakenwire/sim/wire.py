@@ -1,11 +1,11 @@
-"""The text of frames: padded numbers, timestamps, and a JSON frame wrapped for the socket."""
+"""The text of frames: padded numbers, timestamps, and JSON frames wrapped for the socket."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
 
-__all__ = ["format_number", "format_reference", "format_time", "format_time_ns", "wrap_text"]
+__all__ = ["format_number", "format_reference", "format_time", "format_time_ns", "wrap_text", "wrap_texts"]
 
 NS_PER_S = 1_000_000_000
 
@@ -56,11 +56,29 @@ def format_time_ns(exchange_ns: int) -> str:
     return f"{_last_second.of(seconds)}{ns:09d}Z"
 
 
+class _Heads(dict[int, bytes]):
+    """The head of an unmasked, unfragmented text message of RFC 6455, by the size of what follows it."""
+
+    def __missing__(self, size: int) -> bytes:
+        if size < 126:
+            head = bytes((0x81, size))
+        elif size < 65536:
+            head = b"\x81\x7e" + size.to_bytes(2, "big")
+        else:
+            return b"\x81\x7f" + size.to_bytes(8, "big")
+        self[size] = head
+        return head
+
+
+_heads = _Heads()
+
+
 def wrap_text(frame: bytes) -> bytes:
-    """`frame` as one unmasked, unfragmented text message of RFC 6455, ready for any client's socket."""
-    size = len(frame)
-    if size < 126:
-        return bytes((0x81, size)) + frame
-    if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + frame
-    return b"\x81\x7f" + size.to_bytes(8, "big") + frame
+    """`frame` as one text message of RFC 6455, ready for any client's socket."""
+    return _heads[len(frame)] + frame
+
+
+def wrap_texts(frames: list[bytes]) -> bytes:
+    """`frames` as text messages one behind the other, ready for one write."""
+    heads = _heads
+    return b"".join([part for frame in frames for part in (heads[len(frame)], frame)])

@@ -1,3 +1,6 @@
-"""The matching engine: orders, accounts and money, in integers and exact decimals. No clock, no wire, no chance but its seed."""
+"""The matching engine: orders, accounts and money, in integers and exact decimals.
+
+No clock, no wire, and no chance but its seed.
+"""
 
 __all__: list[str] = []

@@ -6,7 +6,9 @@ import zlib
 from bisect import bisect_left
 from typing import Literal, NamedTuple
 
-__all__ = ["Change", "Fill", "Move", "OrderBook", "OrderChange", "Print", "Resting", "Side"]
+import msgspec
+
+__all__ = ["CHECKSUM_LEVELS", "Fill", "Move", "OrderBook", "OrderChange", "Print", "Resting", "Side"]
 
 CHECKSUM_LEVELS = 10
 
@@ -39,13 +41,6 @@ class Resting:
         return -self.key if self.is_buy else self.key
 
 
-class Change(NamedTuple):
-    """A level after something happened to it: its key on its side, and its quantity in lots, 0 if it is gone."""
-
-    key: int
-    lots: int
-
-
 class OrderChange(NamedTuple):
     """One order added, modified or deleted, as level3 tells it (PROTOCOL 3.6); `lots` of a deleted one is what it had."""
 
@@ -68,18 +63,21 @@ class Print(NamedTuple):
     exchange_ns: int
 
 
-class Move(NamedTuple):
-    """What one command did to one book: the changes of each side and the trades, in their order.
+class Move(msgspec.Struct):
+    """What one command did to one book.
 
-    `orders` is filled only while the book's `records_orders` is set.
+    Attributes:
+        bids, asks: the levels it touched: what each holds now, by its key on its side; 0 lots if it is gone.
+        trades: the trades, in their order.
+        orders: what happened to orders, in its order; filled only while the book's `records_orders` is set.
     """
 
     symbol: str
     exchange_ns: int
-    bids: list[Change]
-    asks: list[Change]
-    trades: list[Print]
-    orders: list[OrderChange]
+    bids: dict[int, int] = {}
+    asks: dict[int, int] = {}
+    trades: list[Print] = []
+    orders: list[OrderChange] = []
 
 
 class Fill(NamedTuple):
@@ -102,17 +100,19 @@ class Side:
         keys: the levels' keys, ascending: best first.
         totals: the quantity of each level, in lots.
         queues: the orders of each level by their number, first come first.
+        held: how many of the orders are accounts'; the others are the background market's.
     """
 
-    __slots__ = ("_tokens", "_top", "keys", "queues", "sign", "totals")
+    __slots__ = ("_tokens", "_top", "held", "keys", "queues", "sign", "totals")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.keys: list[int] = []
         self.totals: dict[int, int] = {}
         self.queues: dict[int, dict[int, Resting]] = {}
+        self.held = 0
         self._tokens: dict[int, str] = {}
-        self._top: str | None = None
+        self._top: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -140,10 +140,10 @@ class Side:
         if rank < CHECKSUM_LEVELS:
             self._top = None
 
-    def checksum_text(self) -> str:
+    def checksum_text(self) -> bytes:
         """The part of the checksum's text that this side gives (PROTOCOL 6.1)."""
         if self._top is None:
-            self._top = "".join(map(self._tokens.__getitem__, self.keys[:CHECKSUM_LEVELS]))
+            self._top = "".join(map(self._tokens.__getitem__, self.keys[:CHECKSUM_LEVELS])).encode()
         return self._top
 
 
@@ -175,7 +175,7 @@ class OrderBook:
         self.next_trade_id = first_trade_id
         self.records_orders = False
         self.updated_ns = exchange_ns
-        self.move = Move(symbol, exchange_ns, [], [], [], [])
+        self.move = Move(symbol, exchange_ns)
 
     @property
     def spread(self) -> int:
@@ -184,12 +184,12 @@ class OrderBook:
 
     def checksum(self) -> int:
         """CRC-32 of the top ten levels, the same at every depth (PROTOCOL 6.1)."""
-        return zlib.crc32((self.asks.checksum_text() + self.bids.checksum_text()).encode())
+        return zlib.crc32(self.bids.checksum_text(), zlib.crc32(self.asks.checksum_text()))
 
     def begin(self, exchange_ns: int) -> Move:
         """Begin a move: what is done from here on is noted in it."""
         self.updated_ns = exchange_ns
-        self.move = Move(self.symbol, exchange_ns, [], [], [], [])
+        self.move = Move(self.symbol, exchange_ns)
         return self.move
 
     def crosses(self, is_buy: bool, key: int) -> bool:
@@ -208,8 +208,10 @@ class OrderBook:
         else:
             queue[order.number] = order
             total = side.totals[key] + order.lots
+        if order.account is not None:
+            side.held += 1
         side.set_total(key, total)
-        changes.append(Change(key, total))
+        changes[key] = total
         if self.records_orders:
             self._record("add", order, order.lots)
 
@@ -219,8 +221,10 @@ class OrderBook:
         key = order.key
         total = side.totals[key] - order.lots
         del side.queues[key][order.number]
+        if order.account is not None:
+            side.held -= 1
         side.set_total(key, total)
-        changes.append(Change(key, total))
+        changes[key] = total
         if self.records_orders:
             self._record("delete", order, order.lots)
 
@@ -230,7 +234,7 @@ class OrderBook:
         total = side.totals[order.key] - order.lots + lots
         order.lots = lots
         side.set_total(order.key, total)
-        changes.append(Change(order.key, total))
+        changes[order.key] = total
         if self.records_orders:
             self._record("modify", order, lots)
 
@@ -267,6 +271,8 @@ class OrderBook:
                 fills.append(Fill(maker, part, sold))
                 if part == maker.lots:
                     del queue[maker.number]
+                    if maker.account is not None:
+                        side.held -= 1
                     if records:
                         self._record("delete", maker, part)
                     maker.lots = 0
@@ -275,7 +281,7 @@ class OrderBook:
                     if records:
                         self._record("modify", maker, maker.lots)
             side.set_total(key, total)
-            changes.append(Change(key, total))
+            changes[key] = total
         return fills
 
     def _record(self, event: Literal["add", "modify", "delete"], order: Resting, lots: int) -> None:

@@ -1,7 +1,4 @@
-"""Helpers for tests of what is built on krakenwire: a network in memory, and a clock that is moved by hand.
-
-Nothing here opens a socket or waits for real time.
-"""
+"""A network in memory whose other end a test holds."""
 
 from __future__ import annotations
 
@@ -9,11 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
-from krakenwire.clock import ManualClock
 from krakenwire.errors import ConnectFailed, ConnectionClosed
 from krakenwire.net.transport import Closed, Listener, Transport
 
-__all__ = ["ManualClock", "MemoryNetwork", "MemoryPeer"]
+from .link import ABNORMAL_CLOSURE, MemoryLink
+
+__all__ = ["MemoryNetwork", "MemoryPeer"]
 
 
 class MemoryNetwork:
@@ -58,8 +56,7 @@ class MemoryNetwork:
         peer = MemoryPeer(url, listener)
         self.peers.append(peer)
         self._connected.set()
-        asyncio.get_running_loop().call_soon(peer._start)
-        return peer._client
+        return peer._link.open()
 
     async def accept(self) -> MemoryPeer:
         """The server's end of the next connection that was not accepted yet; waits for one.
@@ -78,26 +75,24 @@ class MemoryNetwork:
 
 
 class MemoryPeer:
-    """The server's end of a connection in memory.
+    """The server's end of a connection in memory, in a test's hands.
 
     Attributes:
         url: where the client connected to.
         received: every message of the client, in order.
-        closed: how the connection ended, as the client's listener was or will be told; None while it is open.
     """
 
     def __init__(self, url: str, listener: Listener) -> None:
         self.url = url
         self.received: list[bytes] = []
-        self.closed: Closed | None = None
-        self._listener = listener
-        self._client = _MemoryTransport(self)
-        self._inbox: deque[tuple[bytes, bool] | Closed] = deque()
         self._read = 0
         self._changed = asyncio.Event()
-        self._is_held = True
-        self._is_paused = False
-        self._is_told = False
+        self._link = MemoryLink(listener, sent=self._client_sent, ended=self._changed.set)
+
+    @property
+    def closed(self) -> Closed | None:
+        """How the connection ended, as the client's listener was or will be told; None while it is open."""
+        return self._link.closed
 
     def send_text(self, frame: bytes) -> None:
         """Send one message, as a socket read of its own. Ignored once the connection has ended."""
@@ -105,11 +100,8 @@ class MemoryPeer:
 
     def send_many(self, frames: Iterable[bytes]) -> None:
         """Send messages that arrive in one socket read. Ignored once the connection has ended."""
-        if self.closed is not None:
-            return
-        batch = list(frames)
-        self._inbox.extend((frame, i == len(batch)) for i, frame in enumerate(batch, 1))
-        self._deliver()
+        self._link.put(frames)
+        self._link.deliver()
 
     async def receive(self) -> bytes:
         """The client's next message; waits for one.
@@ -140,79 +132,13 @@ class MemoryPeer:
 
     def cut(self) -> None:
         """End the connection without a close frame; the client learns of it after all that was sent before."""
-        self._end(Closed(1006, "the socket ended without a close frame", local=False))
-
-    def _end(self, closed: Closed) -> None:
-        if self.closed is None:
-            self.closed = closed
-            self._inbox.append(closed)
-            self._changed.set()
-            self._deliver()
-
-    def _start(self) -> None:
-        self._is_held = False
-        self._deliver()
-
-    def _deliver(self) -> None:
-        """Hand on what waits, unless the client does not read or is being handed something already."""
-        while self._inbox and not (self._is_held or self._is_paused):
-            item = self._inbox.popleft()
-            self._is_held = True
-            try:
-                if isinstance(item, Closed):
-                    self._is_told = True
-                    self._listener.receive_closed(item)
-                else:
-                    self._listener.receive_frame(*item)
-            finally:
-                self._is_held = False
-
-    # --- what the client's end does ------------------------------------------------------------------------
+        self._end(Closed(ABNORMAL_CLOSURE, "the socket ended without a close frame", local=False))
 
     def _client_sent(self, text: bytes) -> None:
-        if self.closed is None:
-            self.received.append(text)
-            self._changed.set()
-
-    def _client_ended(self, closed: Closed) -> None:
-        """Nothing sent earlier is delivered any more, and the end is told on the loop's next turn."""
-        if self._is_told or (self.closed is not None and self.closed.local):
-            return
-        self.closed = closed
-        self._inbox.clear()
-        self._is_paused = False
+        self.received.append(text)
         self._changed.set()
-        asyncio.get_running_loop().call_soon(self._tell_client_ended, closed)
 
-    def _tell_client_ended(self, closed: Closed) -> None:
-        self._inbox.append(closed)
-        self._deliver()
-
-    def _client_reads(self, reads: bool) -> None:
-        if self.closed is not None and self.closed.local:
-            return
-        self._is_paused = not reads
-        if reads:
-            asyncio.get_running_loop().call_soon(self._deliver)
-
-
-class _MemoryTransport:
-    """The client's end."""
-
-    def __init__(self, peer: MemoryPeer) -> None:
-        self._peer = peer
-
-    def send_text(self, text: bytes) -> None:
-        self._peer._client_sent(text)
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        self._peer._client_ended(Closed(code, reason, local=True))
-
-    def abort(self) -> None:
-        self._peer._client_ended(Closed(1006, "aborted by this side", local=True))
-
-    def pause_reading(self) -> None:
-        self._peer._client_reads(False)
-
-    def resume_reading(self) -> None:
-        self._peer._client_reads(True)
+    def _end(self, closed: Closed) -> None:
+        if self._link.put_end(closed):
+            self._changed.set()
+            self._link.deliver()
