@@ -11,13 +11,14 @@ KERNEL_SOURCES := setup.py $(foreach kind,pyx pxd pxi h,$(wildcard src/krakenwir
 INSTALLED      := $(VENV)/.installed
 KERNEL         := $(VENV)/.kernel
 BENCH          := $(VENV)/.bench
+FOREIGN        := $(VENV)/.foreign
 SANITIZED      := build/sanitize
 
 MAKEFLAGS     += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test test-long lint types bench fuzz soak sanitize live docs wheel clean
+.PHONY: help setup demo test test-long foreign lint types bench fuzz soak sanitize live docs wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*  ## ' Makefile | sed -E 's/^([a-z-]+):.*  ## /\1\t/' | awk -F '\t' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -39,6 +40,8 @@ endif
 
 test-long: setup  ## Run the suite with the long form of its tests
 	HYPOTHESIS_PROFILE=long PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest --timeout=1800 $(ARGS)
+
+foreign: $(FOREIGN)  ## Install the foreign clients that the suite tries the simulator with; it skips them else
 
 lint: setup  ## Check style and format
 	$(BIN)/ruff check .
@@ -114,4 +117,8 @@ $(KERNEL): $(INSTALLED) $(KERNEL_SOURCES)
 
 $(BENCH): $(KERNEL)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@
+
+$(FOREIGN): $(KERNEL)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,foreign]'
 	@touch $@

@@ -34,6 +34,7 @@ def kraken_simulator(request: pytest.FixtureRequest) -> Iterator[SimulatorThread
     `@pytest.mark.kraken_simulator(symbols=["BTC/USD"], seed=7, tls=True)` says how it is made; of several marks the one
     nearest to the test counts, argument by argument.
     """
+    from krakenwire.errors import UsageError
     from krakenwire.testing import SimulatorThread
 
     options: dict[str, Any] = {}
@@ -42,8 +43,10 @@ def kraken_simulator(request: pytest.FixtureRequest) -> Iterator[SimulatorThread
             pytest.fail(f"the mark {MARKER} takes arguments by name only, got {mark.args!r}", pytrace=False)
         options |= mark.kwargs
     try:
-        simulator = SimulatorThread(**options)
-    except TypeError as error:
+        simulator = SimulatorThread(**options).start()
+    except (TypeError, UsageError) as error:
         pytest.fail(f"the mark {MARKER}: {error}", pytrace=False)
-    with simulator:
+    try:
         yield simulator
+    finally:
+        simulator.close()

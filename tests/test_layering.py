@@ -22,7 +22,7 @@ LAYERS = (
     ("subscribing",),
     ("streams",),
     ("client",),
-    ("", "sim.connection", "sim.server"),
+    ("", "sim.connection", "sim.control", "sim.server", "sim.web"),
     ("testing.*", "conform.*"),
     ("cli.*",),
     ("__main__",),

@@ -26,7 +26,9 @@ def run_pytest(directory: Path, test: str, *arguments: str) -> str:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "pytest_krakenwire", "-p", "no:randomly", "--strict-markers"),
-            *("-vv", "-W", "error", "--rootdir", str(directory), "-c", os.devnull, *arguments, str(directory)),
+            # pytest-asyncio wants a setting that no two users agree on.
+            *("-W", "error", "-W", "ignore::pytest.PytestDeprecationWarning"),
+            *("-vv", "--rootdir", str(directory), "-c", os.devnull, *arguments, str(directory)),
         ],
         cwd=directory,
         env=env | {"PYTHONPATH": str(SOURCE)},

@@ -139,6 +139,47 @@ async def test_advance_returns_when_what_it_set_off_has_come_to_rest() -> None:
         await asyncio.wait([task])
 
 
+async def test_a_long_conversation_of_one_moment_comes_to_its_end() -> None:
+    async def talk(connection: BareConnection) -> int:
+        await connection.receive()
+        for number in range(150):
+            connection.send({"method": "ping", "req_id": number})
+            assert (await connection.receive())["req_id"] == number
+        return sim.now_ns
+
+    async with Simulator(SYMBOLS, rate=0) as sim:
+        task = asyncio.create_task(talk(await sim.connect()))
+        await sim.settle()
+        assert task.result() == sim.now_ns
+
+
+async def test_neither_end_is_entered_inside_a_call_of_its_own() -> None:
+    class Nosy(BareConnection):
+        inside = False
+
+        def send(self, message: Any) -> None:
+            self.inside = True
+            super().send(message)
+            self.inside = False
+
+        def receive_frame(self, frame: bytes, last_in_read: bool) -> None:
+            assert not self.inside
+            super().receive_frame(frame, last_in_read)
+            if len(self.frames) < 20:
+                self.send({"method": "ping"})
+                assert len(sim.exchange.peers) == 1
+
+    async with Simulator(SYMBOLS, rate=0) as sim:
+        connection = Nosy(sim.endpoints.public)
+        await connection.open(sim.connector)
+        await sim.settle()
+        assert len(connection.frames) == 20
+        connection.close()
+        assert len(sim.exchange.peers) == 1  # it is told on the next turn
+        await sim.settle()
+        assert not sim.exchange.peers
+
+
 async def test_who_never_waits_on_the_clock_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("krakenwire.testing.clock.MOST_TURNS", 2000)
 
@@ -365,8 +406,10 @@ async def test_an_account_places_amends_fills_and_cancels() -> None:
     async with Simulator(
         ["BTC/USD"], rate=0, accounts={"alice": {"USD": "100000", "BTC": 1}, "bob": {"BTC": Decimal(2)}}
     ) as sim:
+        await sim.advance(5)
         bid = Decimal(sim.truth("BTC/USD", 1)[0][0][0])
         order = sim.place("alice", "BTC/USD", "buy", "0.5", bid - 100, cl_ord_id="mine")
+        assert order.opened_ns == sim.now_ns
         assert [each.cl_ord_id for each in sim.orders("alice")] == ["mine"]
         amended = sim.amend("alice", order.order_id, qty="0.25", limit_price=bid + Decimal("0.1"))
         assert (amended.order_qty, amended.amended) == (Decimal("0.25"), True)

@@ -66,7 +66,7 @@ async def test_book_that_is_not_proven_is_shown_as_such_and_without_levels() -> 
         assert process.stdout is not None
         lines = aiter(process.stdout)
         await anext(lines)
-        server.corrupt_next("BTC/USD")
+        server.exchange.faults.inject("corrupt_checksum", symbol="BTC/USD")
         changes = [json.loads(await anext(lines))]
         while changes[-1]["synced"]:
             changes.append(json.loads(await anext(lines)))

@@ -138,7 +138,7 @@ async def run_here(of: Plan, *, corrupted: str | None = None) -> Outcome:
     async def corrupt(demo: Demo) -> None:
         assert demo.server is not None
         if corrupted is not None:
-            demo.server.corrupt_next(corrupted)
+            demo.server.exchange.faults.inject("corrupt_checksum", symbol=corrupted)
         await asyncio.Event().wait()
 
     with Interrupt() as interrupt:

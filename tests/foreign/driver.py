@@ -18,7 +18,14 @@ __all__ = ["ForeignClient", "ForeignError", "held", "running"]
 
 CLIENTS = Path(__file__).resolve().parent / "clients"
 PATIENCE_S = 40.0
-"""Until a client counts as hanging; python-kraken-sdk alone waits two seconds before it connects."""
+"""Until an answer counts as missing; python-kraken-sdk alone waits two seconds before it connects."""
+
+WHOLE_S = 50.0
+"""Until a test counts as hanging: before pytest itself ends it, so that the client's last words are seen."""
+
+ENDING_S = 5.0
+
+MOST_WORDS = 4000
 
 
 class ForeignError(Exception):
@@ -78,10 +85,11 @@ class ForeignClient:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(ENDING_S):
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
+            await self._process.wait()
         await self._reading
         return await self._last_words
 
@@ -118,10 +126,12 @@ async def running(python: str, script: str, *arguments: object, env: Mapping[str
     )
     client = ForeignClient(process)
     try:
-        await client.answer()
-        yield client
+        async with asyncio.timeout(WHOLE_S):
+            await client.answer()
+            yield client
     finally:
-        print(await client.end(), file=sys.stderr)  # noqa: T201  # pytest shows it where the test fails
+        words = await client.end()
+        print(words[-MOST_WORDS:], file=sys.stderr)  # noqa: T201  # pytest shows it where the test fails
 
 
 @asynccontextmanager

@@ -48,6 +48,7 @@ async def test_token_and_executions_of_an_order_placed_amended_filled_and_cancel
                 await client.ask("subscribe", {"channel": channel})
                 await client.told(lambda message: message.get("channel") == channel)  # noqa: B023  # called at once
             order_id = await place_amend_fill_and_cancel(client, sim)
+        assert sim.orders("alice") == []
     executions = [
         report
         for message in client.messages
@@ -67,7 +68,6 @@ async def test_token_and_executions_of_an_order_placed_amended_filled_and_cancel
         for entry in message["data"]
     ]
     assert {(entry["asset"], entry["amount"] > 0) for entry in ledger} == {("BTC", True), ("USD", False)}
-    assert sim.orders("alice") == []
 
 
 async def place_amend_fill_and_cancel(client: ForeignClient, sim: SimulatorThread) -> str:

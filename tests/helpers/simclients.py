@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import struct
 import zlib
 from collections.abc import Callable
@@ -122,9 +123,9 @@ class WsClient(WSListener):
         self._transport: WSTransport | None = None
 
     @classmethod
-    async def connect(cls, url: str) -> Self:
+    async def connect(cls, url: str, ssl_context: ssl.SSLContext | None = None) -> Self:
         """Open a connection."""
-        _, listener = await ws_connect(cls, url)
+        _, listener = await ws_connect(cls, url, ssl_context=ssl_context)
         assert isinstance(listener, cls)
         return listener
 

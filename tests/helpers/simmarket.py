@@ -54,11 +54,11 @@ class Pit:
         """Let the agents act."""
         for _ in range(count):
             move = self.market.step()
-            self._tell(self.feed.updates_of([*self.market.drain().moves, move]))
+            self.tell(self.feed.updates_of([*self.market.drain().moves, move]))
 
     def publish(self) -> None:
         """Tell what was done to the market."""
-        self._tell(self.feed.updates_of(self.market.drain().moves))
+        self.tell(self.feed.updates_of(self.market.drain().moves))
 
     def add(
         self,
@@ -112,7 +112,7 @@ class Pit:
             for order in side.queues[key].values()
         ]
 
-    def _tell(self, frames: list[tuple[Stream, bytes]]) -> None:
+    def tell(self, frames: list[tuple[Stream, bytes]]) -> None:
         for stream, frame in frames:
             if stream in self.clients:
                 assert self.clients[stream].apply(frame), frame

@@ -149,6 +149,17 @@ def test_built_in_accounts_can_be_written_down_and_hold_what_is_traded() -> None
         assert each.funds.keys() <= assets
 
 
+def test_documentation_tells_the_built_in_keys_and_an_example_that_can_be_read() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text("utf-8")
+    for each in default_definitions():
+        credentials = each.credentials
+        assert f"| `{each.name}` | `{credentials.key}` | `{credentials.secret}` | {each.tier.name} |" in page
+    dora, erik = parse_definitions(page.partition("```toml\n")[2].partition("```")[0], name="docs")
+    assert (dora.tier.name, dora.funds) == ("starter", {"USD": Decimal(2500), "BTC": Decimal("0.05")})
+    assert (erik.nonce_window, erik.permissions.trade, erik.permissions.cancel) == (1000, False, True)
+    assert erik.credentials.totp is not None
+
+
 def test_credentials_show_nothing_of_themselves() -> None:
     for each in (*default_definitions(), *parse_definitions(FULL, name="f")):
         shown = f"{each} {each!r} {each.credentials} {each.credentials!r}"

@@ -6,16 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from helpers.simclients import NaiveBook
+from helpers.simmarket import Pit
 from krakenwire.sim.candles import INTERVALS, MINUTE_NS
-from krakenwire.sim.engine.book import Print, Resting
-from krakenwire.sim.feed import DEPTHS, Feed, Stream
+from krakenwire.sim.engine.book import Print
+from krakenwire.sim.feed import Feed, Stream
 from krakenwire.sim.instruments import select
 from krakenwire.sim.market import Market
-from krakenwire.sim.wire import format_number, format_time, format_time_ns, wrap_text
+from krakenwire.sim.wire import format_number, format_time, format_time_ns
 
 SYMBOLS = ("BTC/USD", "ETH/BTC", "SHIB/USD", "PEPE/USD", "MINA/GBP")
 
@@ -159,16 +157,83 @@ def test_instrument_snapshot_has_every_field_and_numbers_in_their_short_form() -
     }  # fmt: skip
 
 
+def test_changed_instrument_is_told_alone_and_in_full() -> None:
+    pit = Pit("BTC/USD", listings=select(["BTC/USD", "ETH/BTC"]))
+    stream = Stream("instrument")
+    pit.feed.watch(stream)
+    pit.publish()
+    assert pit.frames == []
+    pit.market.change_instrument("ETH/BTC", status="limit_only")
+    pit.publish()
+    ((told, frame),) = pit.frames
+    assert told == stream
+    message = json.loads(frame)
+    assert (message["type"], message["data"]["assets"]) == ("update", [])
+    (pair,) = message["data"]["pairs"]
+    (before,) = [each for each in json.loads(pit.feed.snapshot(stream))["data"]["pairs"] if each["symbol"] == "ETH/BTC"]
+    assert pair == before
+    assert pair["status"] == "limit_only"
+    pit.publish()
+    assert len(pit.frames) == 1
+    pit.feed.unwatch(stream)
+    pit.market.change_instrument("ETH/BTC", status="online")
+    pit.publish()
+    assert len(pit.frames) == 1
+
+
+def test_changed_precision_is_told_first_and_then_its_books_anew() -> None:
+    """PROTOCOL 3.9: books should be re-snapshotted; the server sends the snapshots by itself."""
+    pit = Pit("BTC/USD")
+    pit.feed.watch(Stream("instrument"))
+    pit.join(("book", 10), ("book", 1000), ("level3", 100))
+    for channel, variant in (("trade", None), ("ticker", "trades"), ("ohlc", 5), ("ohlc", 1440)):
+        pit.feed.watch(Stream(channel, "BTC/USD", variant))
+    pit.step(50)
+    pit.frames.clear()
+    pit.market.change_instrument("BTC/USD", price_precision=3, qty_precision=5)
+    pit.publish()
+    assert [(each.channel, each.variant) for each, _ in pit.frames] == [
+        ("instrument", None), ("book", 10), ("book", 1000), ("level3", 100)
+    ]  # fmt: skip
+    data = json.loads(pit.frames[0][1])["data"]["pairs"][0]
+    assert (data["price_precision"], data["price_increment"], data["qty_precision"]) == (3, 0.001, 5)
+    assert all(b'"type":"snapshot"' in frame for _, frame in pit.frames[1:])
+    pit.check()
+    pit.step(400)
+    pit.check()
+    for stream, frame in pit.frames[4:]:
+        if stream.channel == "trade":
+            assert all(trade["price"].as_tuple().exponent == -3 for trade in exact(frame)["data"])
+        elif stream.channel in {"ticker", "ohlc"}:
+            (told,) = exact(frame)["data"]
+            assert told["volume"].as_tuple().exponent == -5
+            assert 60_000 < told["low"] <= told["high"] < 70_000
+
+
+def test_ticker_of_an_empty_side_says_nothing_for_it() -> None:
+    pit = Pit("MINA/GBP")
+    pit.feed.watch(Stream("ticker", "MINA/GBP", "bbo"))
+    pit.market.thin("MINA/GBP", 0)
+    pit.publish()
+    ((_, frame),) = pit.frames
+    (told,) = json.loads(frame, parse_float=str)["data"]
+    assert (told["bid"], told["bid_qty"], told["ask"], told["ask_qty"]) == (
+        "0.0000", "0.00000000", "0.0000", "0.00000000"
+    )  # fmt: skip
+
+
 def test_stream_no_longer_watched_sends_nothing() -> None:
     streams = [
+        Stream("instrument"),
         Stream("book", "BTC/USD", 10),
+        Stream("level3", "BTC/USD", 10),
         Stream("trade", "BTC/USD"),
         Stream("ticker", "BTC/USD", "bbo"),
         Stream("ohlc", "BTC/USD", 5),
     ]
     market, feed = make(*streams)
     market.move_only(["BTC/USD"])
-    assert {stream for _ in range(200) for stream, _ in feed.updates(market.step())} == set(streams)
+    assert {stream for _ in range(200) for stream, _ in feed.updates(market.step())} == set(streams[1:])
     for stream in streams:
         feed.unwatch(stream)
     assert [feed.updates(market.step()) for _ in range(200)] == [[]] * 200

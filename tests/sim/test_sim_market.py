@@ -74,6 +74,7 @@ def test_other_seed_gives_another_market() -> None:
     assert Market(SOME, seed=1).truth("BTC/USD", 10) != Market(SOME, seed=2).truth("BTC/USD", 10)
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32))
 def test_thin_pair_stays_below_ten_levels_and_above_four(seed: int) -> None:
     market = Market(select(["MINA/GBP"]), seed=seed)
@@ -198,6 +199,7 @@ def test_only_the_chosen_symbols_move() -> None:
         market.step()
 
 
+@settings(max_examples=25)  # a market takes milliseconds to make
 @given(seed=st.integers(0, 2**32), depth=st.sampled_from(DEPTHS))
 def test_checksum_is_that_of_the_truth_at_any_depth(seed: int, depth: int) -> None:
     market = Market(select(["PEPE/USD", "MINA/GBP"]), seed=seed)

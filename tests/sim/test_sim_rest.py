@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -30,7 +31,7 @@ from krakenwire.sim.rest import PUBLIC_BURST, RestApi
 S = 1_000_000_000
 SYMBOLS = ("BTC/USD", "ETH/BTC", "SOL/USD", "DOGE/USD", "PEPE/USD", "MINA/GBP")
 PUBLIC = ("Time", "SystemStatus", "Assets", "AssetPairs", "Ticker", "Depth", "Trades", "OHLC", "Spread")
-PRIVATE = ("GetWebSocketsToken", "Balance", "OpenOrders")
+PRIVATE = ("GetWebSocketsToken", "Balance", "BalanceEx", "OpenOrders")
 
 
 class Exchange:
@@ -38,6 +39,7 @@ class Exchange:
 
     def __init__(self, accounts: Accounts | None = None, *, seed: int = 5) -> None:
         self.clock = ManualClock()
+        self.moving: set[str] = set()
         self.accounts = accounts or Accounts.default()
         listings = select(SYMBOLS)
         assets = {name for each in listings for name in (each.instrument.base, each.instrument.quote)}
@@ -59,6 +61,9 @@ class Exchange:
 
     def publish(self) -> None:
         self.market.drain()
+
+    def move_too(self, symbols: Iterable[str]) -> None:
+        self.moving = set(symbols)
 
     def exchange_now_ns(self) -> int:
         return self.market.now_ns
@@ -286,6 +291,21 @@ def test_depth_is_the_book_rounded_as_kraken_rounds_it(moved: Exchange, symbol: 
             assert SIMULATED_START_NS // S <= moment <= moved.market.now_ns // S
 
 
+def test_volume_too_small_to_be_told_is_not_told_as_nothing() -> None:
+    exchange = Exchange()
+    (bid,), _ = exchange.market.truth("BTC/USD", 1)
+    order = AddOrder(
+        symbol="BTC/USD",
+        side="buy",
+        order_type="limit",
+        order_qty=Decimal("0.00005"),
+        limit_price=Decimal(bid[0]) + Decimal("0.1"),
+        post_only=True,
+    )
+    exchange.market.engine.add("alice", order)
+    assert exchange.ask("Depth", pair="XBTUSD", count=1)["XXBTZUSD"]["bids"][0][1] == "0.001"
+
+
 @pytest.mark.parametrize(("count", "levels"), [("", 100), (1, 1), (500, 500), (501, 500), (10**9, 500)])
 def test_depth_is_a_hundred_levels_or_as_many_as_asked_for(moved: Exchange, count: object, levels: int) -> None:
     (told,) = moved.ask("Depth", pair="XBTUSD", count=count).values()
@@ -494,6 +514,21 @@ def test_balance_is_padded_to_what_the_asset_has(as_json: bool) -> None:
     }
 
 
+def test_balance_is_told_with_what_open_orders_hold_back() -> None:
+    exchange = Exchange()
+    exchange.market.engine.add(
+        "bob",
+        AddOrder(
+            symbol="BTC/USD", side="sell", order_type="limit", order_qty=Decimal("0.25"), limit_price=Decimal(99999)
+        ),
+    )
+    assert exchange.sign_in("bob", "BalanceEx")["result"] == {
+        "ZUSD": {"balance": "250000.0000", "hold_trade": "0.0000"},
+        "XXBT": {"balance": "5.0000000000", "hold_trade": "0.2500000000"},
+        "XETH": {"balance": "100.0000000000", "hold_trade": "0.0000000000"},
+    }
+
+
 def test_open_orders_are_told_newest_first_as_kraken_tells_them() -> None:
     exchange = Exchange()
     engine = exchange.market.engine
@@ -604,19 +639,19 @@ def test_private_call_without_a_proper_signature_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("permissions", "call"),
+    ("permissions", "calls"),
     [
-        (Permissions(websocket=False), "GetWebSocketsToken"),
-        (Permissions(query_funds=False), "Balance"),
-        (Permissions(query_orders=False), "OpenOrders"),
+        (Permissions(websocket=False), ["GetWebSocketsToken"]),
+        (Permissions(query_funds=False), ["Balance", "BalanceEx"]),
+        (Permissions(query_orders=False), ["OpenOrders"]),
     ],
 )
-def test_key_without_the_permission_is_denied_that_call_only(permissions: Permissions, call: str) -> None:
+def test_key_without_the_permission_is_denied_these_calls_only(permissions: Permissions, calls: list[str]) -> None:
     alice = msgspec.structs.replace(default_definitions()[0], permissions=permissions)
     exchange = Exchange(Accounts([alice]))
     for name in PRIVATE:
         errors = exchange.sign_in("alice", name)["error"]
-        assert errors == (["EGeneral:Permission denied"] if name == call else [])
+        assert errors == (["EGeneral:Permission denied"] if name in calls else [])
 
 
 async def test_private_calls_are_counted_and_the_counter_drains() -> None:
@@ -628,6 +663,27 @@ async def test_private_calls_are_counted_and_the_counter_drains() -> None:
     await exchange.clock.advance(3.1)
     assert exchange.sign_in("carol", "Balance")["error"] == []
     assert exchange.sign_in("carol", "Balance")["error"] == ["EAPI:Rate limit exceeded"]
+
+
+async def test_what_is_asked_for_moves_for_a_minute() -> None:
+    exchange = Exchange()
+    exchange.ask("AssetPairs")
+    assert exchange.moving == set()
+    exchange.ask("Depth", pair="XBTUSD")
+    assert exchange.moving == {"BTC/USD"}
+    await exchange.clock.advance(30)
+    exchange.ask("Trades", pair="PEPEUSD")
+    assert exchange.moving == {"BTC/USD", "PEPE/USD"}
+    await exchange.clock.advance(29)
+    exchange.ask("Ticker", pair="XBTUSD")
+    await exchange.clock.advance(2)
+    assert exchange.moving == {"BTC/USD", "PEPE/USD"}
+    await exchange.clock.advance(30)
+    assert exchange.moving == {"BTC/USD"}
+    await exchange.clock.advance(60)
+    assert exchange.moving == set()
+    exchange.ask("Ticker")
+    assert exchange.moving == set(SYMBOLS)
 
 
 # --- limits and failures ------------------------------------------------------------------------------------
@@ -671,6 +727,9 @@ class Recorded:
 
     def exchange_now_ns(self) -> int:
         return self.clock.now_ns()
+
+    def move_too(self, symbols: Iterable[str]) -> None:
+        raise AssertionError("nothing is traded")
 
 
 def test_recording_leaves_what_needs_no_market() -> None:

@@ -4,13 +4,17 @@ import asyncio
 import json
 import logging
 import re
+import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
+import trustme
 from picows import WSMsgType
 
-from helpers.simclients import NaiveBook, RawClient, WsClient, mask
+from helpers.simclients import NaiveBook, NaiveLevel3, RawClient, WsClient, mask
 from krakenwire.clock import ManualClock
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.instruments import select
@@ -54,16 +58,128 @@ async def test_status_greets_every_client_with_an_id_above_53_bits() -> None:
         assert min(ids) > 2**53
 
 
-async def test_binds_to_loopback_and_names_itself_in_the_environment() -> None:
+async def test_every_door_is_open_on_loopback_and_named_in_the_environment() -> None:
     async with SimulatorServer(market(), hold=True) as server:
-        assert re.fullmatch(r"ws://127\.0\.0\.1:[1-9]\d+/v2", server.url)
-        assert server.env()["KRAKEN_WS_PUBLIC_URL"] == server.url
+        urls = [server.url, server.auth_url, server.l3_url]
+        assert all(re.fullmatch(r"ws://127\.0\.0\.1:[1-9]\d+/v2", url) for url in urls)
+        assert len(set(urls)) == 3
+        names = ["KRAKEN_WS_PUBLIC_URL", "KRAKEN_WS_AUTH_URL", "KRAKEN_WS_L3_URL"]
+        assert server.env() == dict(zip(names, urls, strict=True))
+        for property_name in ("rest_url", "control_url"):
+            with pytest.raises(UsageError, match="port"):
+                getattr(server, property_name)
 
 
-async def test_other_path_is_not_found() -> None:
+async def test_rest_and_control_are_served_where_they_are_wanted() -> None:
+    async with SimulatorServer(market(), hold=True, rest_port=0, control_port=0) as server, httpx.AsyncClient() as http:
+        assert server.env()["KRAKEN_SPOT_URL"] == server.rest_url
+        answer = await http.get(f"{server.rest_url}/0/public/Time")
+        assert answer.json()["result"]["unixtime"] == 1_767_225_600
+        await http.post(f"{server.control_url}/faults", json={"kind": "refuse_connect", "status": 429, "door": "auth"})
+        with pytest.raises(ConnectionRefusedError, match="429"):
+            await RawClient.connect(server.auth_url)
+        await (await RawClient.connect(server.url)).close()
+
+
+async def test_doors_that_are_not_wanted_stay_shut() -> None:
+    async with SimulatorServer(market(), hold=True, auth_port=None, l3_port=None) as server:
+        assert list(server.env()) == ["KRAKEN_WS_PUBLIC_URL"]
+        with pytest.raises(UsageError, match="'l3' of this simulator is shut; there is public"):
+            _ = server.l3_url
+
+
+async def test_http_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    for rest_port, control_port in ((0, None), (None, 0)):
+        with pytest.raises(UsageError, match=r"pip install 'krakenwire\[sim\]'"):
+            SimulatorServer(market(), rest_port=rest_port, control_port=control_port)
+
+
+async def test_nothing_stays_bound_if_a_port_is_taken() -> None:
+    async with SimulatorServer(market(), hold=True) as first:
+        taken = int(first.l3_url.rpartition(":")[2].removesuffix("/v2"))
+        second = SimulatorServer(market(), hold=True, l3_port=taken)
+        with pytest.raises(OSError, match="in use"):
+            await second.start()
+        with pytest.raises(OSError, match=r"[Cc]onnect"):
+            await RawClient.connect(second.url)
+
+
+async def test_every_door_speaks_tls_if_it_is_given_a_certificate() -> None:
+    authority = trustme.CA()
+    server_side, client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    authority.configure_trust(client_side)
+    async with SimulatorServer(market(), hold=True, tls=server_side) as server:
+        for url in server.env().values():
+            assert url.startswith("wss://127.0.0.1:")
+            client = await WsClient.connect(url, ssl_context=client_side)
+            assert (await client.next())["channel"] == "status"
+            await client.hang_up()
+        client = await WsClient.connect(server.url, ssl_context=client_side)
+        client.subscribe("book", *SYMBOLS, depth=1000)
+        await client.roundtrip()
+        server.release(3_000)
+        await server.finished()
+        await client.roundtrip()
+        verify(client.frames, 1000)
+        await client.hang_up()
+
+
+async def test_life_of_an_order_is_seen_by_both_connections_of_its_account_and_by_the_public() -> None:
     async with SimulatorServer(market(), hold=True) as server:
-        with pytest.raises(ConnectionRefusedError, match="404"):
-            await RawClient.connect(server.url.replace("/v2", "/v3"))
+        token = server.exchange.accounts.issue_token("alice", server.exchange.exchange_now_ns())
+        trader, watcher = await WsClient.connect(server.auth_url), await WsClient.connect(server.auth_url)
+        public, l3 = await WsClient.connect(server.url), await WsClient.connect(server.l3_url)
+        for client in (trader, watcher):
+            for channel in ("executions", "balances"):
+                client.subscribe(channel, token=token)
+            await client.roundtrip()
+        public.subscribe("book", "BTC/USD", depth=100)
+        l3.subscribe("level3", "BTC/USD", depth=100, token=token)
+        for client in (public, l3):
+            await client.roundtrip()
+
+        def ask(method: str, **params: object) -> None:
+            trader.send({"method": method, "params": {**params, "token": token}, "req_id": 5})
+
+        _, asks = server.truth("BTC/USD", 1)
+        price, best_qty = float(asks[0][0]), float(asks[0][1])
+        order = {"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "cl_ord_id": "mine"}
+        ask("add_order", **order, order_qty=round(best_qty + 0.5, 8), limit_price=price)
+        ask("amend_order", cl_ord_id="mine", limit_price=price - 10.5)
+        ask("cancel_order", cl_ord_id=["mine", "mine"])
+        for client in (trader, watcher, public, l3):
+            await client.roundtrip()
+
+        answers = [json.loads(frame) for frame in trader.frames if b'"req_id":5' in frame]
+        assert [answer["success"] for answer in answers] == [True, True, True, False]
+        for client in (trader, watcher):
+            messages = [json.loads(frame) for frame in client.frames]
+            executions = [each for each in messages if each.get("channel") == "executions"]
+            assert [each["sequence"] for each in executions] == list(range(1, len(executions) + 1))
+            kinds = [report["exec_type"] for each in executions for report in each["data"]]
+            trades = kinds.count("trade")
+            assert kinds == ["pending_new", "new", *["trade"] * trades, "amended", "canceled"]
+            balances = [each for each in messages if each.get("channel") == "balances"]
+            assert [each["sequence"] for each in balances] == list(range(1, 2 + 2 * trades))
+            assert trades >= 1
+        filled = executions[-1]["data"][0]["cum_qty"]
+        assert filled == best_qty
+        book = verify(public.frames, 100)["BTC/USD"]
+        assert (book.levels("bids"), book.levels("asks")) == server.truth("BTC/USD", 100)
+        orders = NaiveLevel3(100)
+        assert all(orders.apply(frame) for frame in l3.frames if b'"level3","type"' in frame)
+        for client in (trader, watcher, public, l3):
+            await client.hang_up()
+
+
+@pytest.mark.parametrize("path", ["/v3", "/", "/v2/more"])
+async def test_other_path_is_not_found(path: str) -> None:
+    async with SimulatorServer(market(), hold=True) as server:
+        for url in server.env().values():
+            with pytest.raises(ConnectionRefusedError, match="404"):
+                await RawClient.connect(url.replace("/v2", path))
 
 
 async def test_ack_comes_before_snapshot_and_snapshot_before_updates() -> None:
@@ -365,22 +481,6 @@ async def test_market_without_a_rate_waits_five_seconds_for_one_client_of_severa
         verify(good.frames, 10)
         await good.hang_up()
         await deaf.close()
-
-
-async def test_wrong_checksum_is_sent_once_where_it_is_asked_for() -> None:
-    async with SimulatorServer(market(), hold=True) as server:
-        client = await WsClient.connect(server.url)
-        client.subscribe("book", "BTC/USD")
-        await client.roundtrip()
-        server.corrupt_next("BTC/USD")
-        server.release(100)
-        await server.finished()
-        await client.roundtrip()
-        book = NaiveBook(10)
-        assert [book.apply(frame) for frame in books_of(client.frames)] == [True, False] + [True] * 99
-        with pytest.raises(UnknownSymbol):
-            server.corrupt_next("XLM/GBP")
-        await client.hang_up()
 
 
 @pytest.mark.parametrize("code", [None, 1001, 1012])

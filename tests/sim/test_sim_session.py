@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from krakenwire.sim.accounts import Accounts
 from krakenwire.sim.instruments import select
 from krakenwire.sim.market import Market
-from krakenwire.sim.session import ClientSession, encode_status
+from krakenwire.sim.session import ClientSession, Level3Session, encode_status
 from krakenwire.sim.source import MarketSource
 
 NS = 10**9
@@ -274,3 +275,81 @@ def test_any_json_is_answered_and_every_answer_is_json(message: dict[str, Any]) 
 @given(text=st.binary(max_size=200))
 def test_any_bytes_are_answered(text: bytes) -> None:
     assert ask(make(), text)
+
+
+# --- level3 -----------------------------------------------------------------------------------------------------------
+
+L3_MARKET = Market(seed=1)
+
+
+class Level3Client:
+    """A session of the level3 door, and tokens for it."""
+
+    def __init__(self) -> None:
+        self.accounts = Accounts.default()
+        self.now_ns = NOW
+        source: MarketSource[str] = MarketSource(L3_MARKET)
+        self.session = Level3Session(source, "me", lambda: self.now_ns, self.accounts, message_rate=1e6)
+
+    def ask(self, method: str, *symbols: str, at: int = 0, account: str = "bob", **params: Any) -> list[dict[str, Any]]:
+        token = self.accounts.issue_token(account, self.now_ns)
+        asked = {"channel": "level3", "symbol": symbols, "token": token} | params
+        message = {"method": method, "params": asked}
+        return [json.loads(frame) for _, frame in self.session.receive(json.dumps(message).encode(), at)]
+
+
+def test_level3_is_acknowledged_and_opened_for_who_has_a_token() -> None:
+    client = Level3Client()
+    ack, snapshot = client.ask("subscribe", "BTC/USD", depth=100)
+    assert ack["result"] == {"channel": "level3", "depth": 100, "snapshot": True, "symbol": "BTC/USD"}
+    assert (snapshot["channel"], snapshot["type"]) == ("level3", "snapshot")
+    assert {"order_id", "limit_price", "order_qty", "timestamp"} == set(snapshot["data"][0]["bids"][0])
+    assert client.session.account == "bob"
+    (again,) = client.ask("subscribe", "BTC/USD", depth=10)
+    assert again["error"] == "Already subscribed"
+    (ack,) = client.ask("unsubscribe", "BTC/USD", depth=100)
+    assert ack["result"] == {"channel": "level3", "depth": 100, "symbol": "BTC/USD"}
+    assert not client.session.has_subscriptions
+
+
+@pytest.mark.parametrize(
+    ("params", "error"),
+    [
+        ({"token": None}, "Token(s) not found"),
+        ({"token": 5}, "Token(s) not found"),
+        ({"token": "stale"}, "EAPI:Invalid token"),
+        ({"depth": 25}, "Subscription depth not supported"),
+        ({"depth": "10"}, "Subscription book depth must be an integer"),
+        ({"channel": "book"}, "Subscription name invalid"),
+        ({"channel": "executions"}, "Token(s) not found"),
+        ({"interval": 1}, "Unsupported field: 'interval' for the given msg type: subscribe"),
+        ({"symbol": ["XBT/USD"]}, "Currency pair not supported XBT/USD"),
+    ],
+)
+def test_wrong_level3_request_is_refused(params: dict[str, Any], error: str) -> None:
+    client = Level3Client()
+    (answer,) = client.ask("subscribe", "BTC/USD", **params)
+    assert (answer["error"], answer["success"]) == (error, False)
+    assert not client.session.has_subscriptions
+
+
+@pytest.mark.parametrize(
+    ("account", "depth", "allowed"),
+    [("bob", 10, 20), ("bob", 100, 8), ("bob", 1000, 2), ("alice", 100, 20), ("alice", 1000, 5)],
+)
+def test_level3_subscriptions_cost_by_depth_and_the_tier_pro_may_have_more(
+    account: str, depth: int, allowed: int
+) -> None:
+    client = Level3Client()
+    answers = client.ask("subscribe", *L3_MARKET.symbols, account=account, depth=depth, snapshot=False)
+    errors = [answer.get("error") for answer in answers]
+    assert errors == [None] * allowed + ["Exceeded msg rate"] * (len(L3_MARKET.symbols) - allowed)
+    if allowed < len(L3_MARKET.symbols):
+        last = L3_MARKET.symbols[-1]
+        assert client.ask("subscribe", last, account=account, depth=depth, at=NS - 1, snapshot=False)[0]["success"]
+
+
+def test_level3_has_so_many_symbols_on_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("krakenwire.sim.session.MAX_L3_SYMBOLS", 2)
+    answers = Level3Client().ask("subscribe", *L3_MARKET.symbols[:3], snapshot=False)
+    assert [answer["success"] for answer in answers] == [True, True, False]

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from krakenwire.clock import NS_PER_S
-from krakenwire.conform.line import Line
+from krakenwire.conform.line import NEW, Line
 from krakenwire.conform.once import Once
 from krakenwire.conform.verdict import NotTested
 from krakenwire.conform.wire import Frame, Item
@@ -128,7 +128,7 @@ class Desk:
             raise NotTested("needs the private connection, which has ended")
         return self._line
 
-    async def request(self, method: str, **params: object) -> Frame:
+    async def request(self, method: str, *, req_id: object = NEW, **params: object) -> Frame:
         """A request with the token that has one answer.
 
         Raises:
@@ -137,7 +137,7 @@ class Desk:
         Cancellation: partial; the request may have been sent.
         """
         line = await self.line()
-        answer = await line.answer(method, params | {"token": await self._subject.token()})
+        answer = await line.answer(method, params | {"token": await self._subject.token()}, req_id=req_id)
         if method == "add_order":
             order_id = answer.result.get("order_id")
             if type(order_id) is str and order_id:

@@ -11,7 +11,7 @@ from krakenwire.conform.verdict import NotTested, broken
 from krakenwire.conform.wire import Frame, encode, in_words
 from krakenwire.net.transport import Closed, Connector, Transport
 
-__all__ = ["Line"]
+__all__ = ["NEW", "Line"]
 
 NEW: Final = object()
 """Stands for a request id not used before."""

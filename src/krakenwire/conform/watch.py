@@ -113,8 +113,8 @@ class Watch:
         return [frame for frame in self._lines[line].frames if frame.channel == "heartbeat"]
 
     async def everything(self) -> list[Frame]:
-        """All frames of both connections once the other rules have seen enough. Cancellation: safe."""
-        await self.heartbeats()
+        """All frames of both connections once there are enough of each feed. Cancellation: safe."""
+        await self._opened.get()
         for feed in FEEDS:
             if feed.name not in self._problems:
                 await self._until(self._lines[feed.line], feed.channel, ENOUGH[feed.channel])

@@ -41,8 +41,10 @@ class Candle:
 
     def add(self, tick: int, lots: int) -> None:
         """Add one trade."""
-        self.high = max(self.high, tick)
-        self.low = min(self.low, tick)
+        if tick > self.high:
+            self.high = tick
+        elif tick < self.low:
+            self.low = tick
         self.close = tick
         self.lots += lots
         self.value += tick * lots

@@ -22,7 +22,7 @@ __all__ = ["ControlApi", "ControlServer"]
 
 CALLS = {
     "GET /faults": "the log: every fault, and what it touched; ?since=ID leaves out those up to that one",
-    "POST /faults": 'inject one: {"kind": "cut", "code": 1012}; with at, every, jitter or repeat, as in a script',
+    "POST /faults": 'inject one: {"kind": "cut", "code": 1012}; with at, every, jitter, repeat and seed as in a script',
     "GET /faults/kinds": "what can be injected, with parameters",
     "GET /faults/ID": "one fault",
     "DELETE /faults/ID": "heal one",
@@ -99,8 +99,11 @@ class ControlApi:
             raise _Failed(400, 'kind is missing; as in {"kind": "lose_update"}; there are ' + ", ".join(sorted(KINDS)))
         faults = self._exchange.faults
         if not given.keys().isdisjoint(PLAN_KEYS):
+            seed = given.pop("seed", 0)
+            if type(seed) is not int:
+                raise _Failed(400, f"seed must be a whole number, got {seed!r}")
             plan = Plan.read(kind, given)
-            faults.play(Script((plan,)))
+            faults.play(Script((plan,), seed))
             return 202, {"planned": msgspec.to_builtins(plan)}
         return 201, faults.inject(kind, **given).record()
 
@@ -200,7 +203,12 @@ def _describe(kind: str) -> dict[str, object]:
     return {
         "what": (KINDS[kind].__doc__ or "").partition("\n")[0],
         "parameters": {
-            each.name: {"expected": each.expected, "default": each.default, "meaning": each.meaning}
+            each.name: {
+                "expected": each.expected,
+                "required": each.is_required,
+                "default": each.default,
+                "meaning": each.meaning,
+            }
             for each in describe(kind)
         },
     }

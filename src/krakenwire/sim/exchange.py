@@ -8,7 +8,7 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from krakenwire.clock import Clock, SystemClock
+from krakenwire.clock import Clock, SystemClock, Timer
 from krakenwire.errors import UsageError
 
 from .accounts import Accounts
@@ -23,7 +23,7 @@ from .playback import Playback, Recording
 from .private import PrivateSession
 from .reports import ReportText
 from .session import ClientSession, Level3Session, Session
-from .source import MarketSource, Source
+from .source import OPEN, MarketSource, Source
 from .stream import Stream
 
 __all__ = ["Exchange"]
@@ -39,9 +39,9 @@ GOING_AWAY = 1001
 class Exchange:
     """A simulated Kraken, whatever carries its frames: sockets (`SimulatorServer`), or memory.
 
-    A symbol moves only while somebody listens to it or an account has an open order in it. A client that does not
-    take its frames is cut off once `max_buffer` bytes wait for it; a market without a rate waits for its clients
-    first. A recording has no accounts: only the public door is open then.
+    A symbol moves only while somebody listens to it, an account has an open order in it, or REST was asked for it in
+    the last minute. A client that does not take its frames is cut off once `max_buffer` bytes wait for it; a market
+    without a rate waits for its clients first. A recording has no accounts: only the public door is open then.
 
     Args:
         source: a market, or a recording to play; if None, a market of the default listing is made.
@@ -98,6 +98,9 @@ class Exchange:
         self._private: dict[Peer, PrivateSession] = {}
         self._ids = Random(seed)
         self._next_beat_ns = 0
+        self._expiries: dict[str, int] = {}
+        self._expiry_due_ns = 0
+        self._expiry_timer: Timer | None = None
         self._pace = Pace(self, self.clock, rate, hold=hold)
         if source is None:
             listings = None if symbols is None else select(symbols)
@@ -189,17 +192,6 @@ class Exchange:
         """
         return self.market.truth(symbol, depth)
 
-    def corrupt_next(self, symbol: str) -> None:
-        """Give the next book update of `symbol` a wrong checksum.
-
-        Raises:
-            UnknownSymbol: it is not traded here.
-            UsageError: a recording is played.
-        """
-        source = self._market_source()
-        source.market.instrument(symbol)
-        source.feed.corrupt_next(symbol)
-
     def set_status(self, status: EngineStatus) -> None:
         """Let the engine take everything, less, or nothing, and tell every client (PROTOCOL 3.1, 9.6).
 
@@ -264,6 +256,12 @@ class Exchange:
         self._flush()
         self._pace.look()
 
+    def move_too(self, symbols: Iterable[str]) -> None:
+        """Let these symbols move besides: REST is asked for them. Does nothing in simulated time."""
+        if self._traded is not None and not self.is_simulated_time:
+            self._traded.move_too(symbols)
+            self._pace.look()
+
     # --- what a peer calls --------------------------------------------------------------------------------
 
     def begin_command(self) -> None:
@@ -313,7 +311,7 @@ class Exchange:
                 self._tell(source.effects)
             for stream, subscribers, frame in deliveries:
                 made += self._deliver(stream, subscribers, frame)
-            if source.is_unheard:
+            if not deliveries and source.is_unheard:
                 made += 1  # what moves for somebody's open order only moves no faster than the rest
             if now_ns is None and source.now_ns >= self._next_beat_ns:
                 self._beat(source.now_ns)
@@ -390,20 +388,33 @@ class Exchange:
                     peer.queue(*reply)
 
     def _watch_expiry(self, report: Report) -> None:
-        """Wake up when a new order expires: it may be that nothing else happens then."""
-        expire_ns = report.order.expire_ns
-        if report.exec_type != "new" or expire_ns is None or self.is_simulated_time:
+        """Wake up when the next order expires: it may be that nothing else happens then."""
+        order = report.order
+        if order.expire_ns is None or self.is_simulated_time:
             return
+        if order.status in OPEN:
+            self._expiries[order.order_id] = order.expire_ns
+        else:
+            self._expiries.pop(order.order_id, None)
+        self._await_expiry()
 
-        def look() -> None:
-            ahead_ns = expire_ns - self.clock.now_ns()
-            if ahead_ns > 0:
-                self.clock.call_at(self.clock.monotonic_ns() + ahead_ns, look)
-            else:
-                self.begin_command()
-                self.publish()
+    def _await_expiry(self) -> None:
+        if not self._expiries:
+            return
+        ahead_ns = max(0, min(self._expiries.values()) - self.clock.now_ns())
+        due_ns = self.clock.monotonic_ns() + ahead_ns
+        # A timer that turns out to be early does no harm; one for each order would be a heap of them.
+        if self._expiry_timer is None or due_ns < self._expiry_due_ns:
+            if self._expiry_timer is not None:
+                self._expiry_timer.cancel()
+            self._expiry_due_ns = due_ns
+            self._expiry_timer = self.clock.call_at(due_ns, self._expire)
 
-        look()
+    def _expire(self) -> None:
+        self._expiry_timer = None
+        self.begin_command()
+        self.publish()
+        self._await_expiry()
 
     def _flush(self) -> None:
         """Send what is queued; to accounts first, as nobody hears of a trade before those whose trade it is."""

@@ -91,10 +91,6 @@ class Feed:
         elif stream.channel == "ohlc":
             del state.candles[stream]
 
-    def corrupt_next(self, symbol: str) -> None:
-        """Give the next book update of `symbol`, at every depth watched then, a wrong checksum."""
-        self._symbols[symbol].book.corrupt_next()
-
     # --- what they are sent ---------------------------------------------------------------------------------
 
     def snapshot(self, stream: Stream) -> bytes:

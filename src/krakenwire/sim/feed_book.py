@@ -43,11 +43,12 @@ def encode_level(instrument: ListedInstrument) -> Callable[[int, int], str]:
 class _Watch:
     """One depth: its stream, and the keys up to which its clients see either side."""
 
-    __slots__ = ("asks_edge", "bids_edge", "depth", "stream")
+    __slots__ = ("asks_edge", "bids_edge", "depth", "head", "stream")
 
     def __init__(self, stream: Stream, book: OrderBook) -> None:
         self.stream = stream
         self.depth = stream.number
+        self.head = f'{{"channel":"book","type":"update","data":[{{"symbol":"{stream.symbol}","bids":['
         self.reset(book)
 
     def reset(self, book: OrderBook) -> None:
@@ -71,7 +72,6 @@ class BookFeed:
         self._book = book
         self._symbol = instrument.symbol
         self._watches: list[_Watch] = []
-        self._corrupt = False
         self.rescale(instrument)
 
     @property
@@ -99,10 +99,6 @@ class BookFeed:
         for watch in self._watches:
             watch.reset(self._book)
 
-    def corrupt_next(self) -> None:
-        """Give the next update, at every depth watched then, a wrong checksum."""
-        self._corrupt = True
-
     def snapshot(self, depth: int) -> bytes:
         """The best `depth` levels of either side."""
         book, encode = self._book, self._encode
@@ -117,36 +113,33 @@ class BookFeed:
     def updates(self, move: Move, frames: list[tuple[Stream, bytes]]) -> None:
         """Append the frames of a move, which is the last thing that happened to the book."""
         book = self._book
-        changed_bids, changed_asks = move.bids, move.asks
         tail = ""
         for watch in self._watches:
             bids = asks = ""
-            if changed_bids:
+            if move.bids:
                 old_edge = watch.bids_edge
                 watch.bids_edge = new_edge = edge(book.bids, watch.depth)
-                bids = self._levels(book.bids, changed_bids, old_edge, new_edge)
-            if changed_asks:
+                bids = self._levels(book.bids, move.bids, old_edge, new_edge)
+            if move.asks:
                 old_edge = watch.asks_edge
                 watch.asks_edge = new_edge = edge(book.asks, watch.depth)
-                asks = self._levels(book.asks, changed_asks, old_edge, new_edge)
+                asks = self._levels(book.asks, move.asks, old_edge, new_edge)
             if not bids and not asks:
                 continue
             if not tail:
-                checksum = book.checksum() ^ self._corrupt
-                self._corrupt = False
-                tail = f'],"checksum":{checksum},"timestamp":"{format_time(move.exchange_ns)}"}}]}}'
-            text = (
-                f'{{"channel":"book","type":"update","data":[{{"symbol":"{self._symbol}","bids":[{bids}],'
-                f'"asks":[{asks}{tail}'
-            )
-            frames.append((watch.stream, text.encode()))
+                tail = f'],"checksum":{book.checksum()},"timestamp":"{format_time(move.exchange_ns)}"}}]}}'
+            frames.append((watch.stream, f'{watch.head}{bids}],"asks":[{asks}{tail}'.encode()))
 
     def _levels(self, side: Side, changed: dict[int, int], old_edge: int, new_edge: int) -> str:
         """What a client that saw up to `old_edge` must be told to see up to `new_edge`."""
         sign, encode = side.sign, self._encode
-        texts = [
-            encode(sign * key, lots) for key, lots in changed.items() if key <= new_edge and (lots or key <= old_edge)
-        ]
+        texts = []
+        for key, lots in changed.items():
+            if key <= new_edge and (lots or key <= old_edge):
+                if lots:
+                    texts.append(encode(sign * key, lots))
+                else:  # before what is new, as Kraken does it: there are clients that cut to the depth after each level
+                    texts.insert(0, encode(sign * key, 0))
         if new_edge > old_edge:
             keys, totals = side.keys, side.totals
             visible = keys[bisect_right(keys, old_edge) : bisect_right(keys, new_edge)]

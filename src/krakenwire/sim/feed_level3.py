@@ -17,16 +17,36 @@ __all__ = ["LEVEL3_DEPTHS", "Level3Feed", "level3_checksum"]
 LEVEL3_DEPTHS = (10, 100, 1000)
 """The depths that can be subscribed, in price levels."""
 
+TEXTS_KEPT = 200
+
 
 def level3_checksum(book: OrderBook) -> int:
     """CRC-32 over the orders of the top ten levels, each in the order of its queue (PROTOCOL 6.2)."""
-    texts = [
-        f"{side.sign * key}{order.lots}"
-        for side in (book.asks, book.bids)
-        for key in side.keys[:CHECKSUM_LEVELS]
-        for order in side.queues[key].values()
-    ]
-    return zlib.crc32("".join(texts).encode())
+    return zlib.crc32(_QueueTexts(book.bids).top(), zlib.crc32(_QueueTexts(book.asks).top()))
+
+
+class _QueueTexts(dict[int, str]):
+    """What the levels of a side give to the checksum's text, by their keys; a level that changed must be dropped."""
+
+    def __init__(self, side: Side) -> None:
+        super().__init__()
+        self._side = side
+
+    def __missing__(self, key: int) -> str:
+        tick = str(self._side.sign * key)
+        text = self[key] = "".join([f"{tick}{order.lots}" for order in self._side.queues[key].values()])
+        return text
+
+    def top(self) -> bytes:
+        """The text of the side."""
+        return "".join(map(self.__getitem__, self._side.keys[:CHECKSUM_LEVELS])).encode()
+
+    def drop(self, keys: Iterable[int]) -> None:
+        """Forget levels; all of them now and then, as prices move on."""
+        if len(self) > TEXTS_KEPT:
+            self.clear()
+        for key in keys:
+            self.pop(key, None)
 
 
 class _Watch:
@@ -72,6 +92,7 @@ class Level3Feed:
         watches = {watch.depth: watch for watch in (*self._watches, _Watch(stream, self._book))}
         self._watches = [watches[depth] for depth in sorted(watches)]
         self._book.records_orders = True
+        self._forget_texts()
 
     def unwatch(self, stream: Stream) -> None:
         """Make the updates of a depth no more."""
@@ -82,6 +103,7 @@ class Level3Feed:
         """Write numbers at the precisions of `instrument`; clients must be sent snapshots next."""
         self._price = instrument.price_precision
         self._qty = instrument.qty_precision
+        self._forget_texts()
         for watch in self._watches:
             watch.reset(self._book)
 
@@ -105,6 +127,8 @@ class Level3Feed:
             [change for change in move.orders if change.is_buy],
             [change for change in move.orders if not change.is_buy],
         )
+        self._bids_texts.drop(move.bids)
+        self._asks_texts.drop(move.asks)
         head = ""
         for watch in self._watches:
             texts = []
@@ -116,9 +140,10 @@ class Level3Feed:
             if not bids and not asks:
                 continue
             if not head:
+                checksum = zlib.crc32(self._bids_texts.top(), zlib.crc32(self._asks_texts.top()))
                 head = (
                     f'{{"channel":"level3","type":"update","data":[{{"symbol":"{self._symbol}",'
-                    f'"checksum":{level3_checksum(book)},"timestamp":"{format_time_ns(move.exchange_ns)}",'
+                    f'"checksum":{checksum},"timestamp":"{format_time_ns(move.exchange_ns)}",'
                 )
             frames.append((watch.stream, f'{head}"bids":[{bids}],"asks":[{asks}]}}]}}'.encode()))
 
@@ -132,6 +157,9 @@ class Level3Feed:
             for key in keys[bisect_right(keys, old_edge) : bisect_right(keys, new_edge)]:
                 for order in side.queues[key].values():
                     yield f'{{"event":"add",{self._fields(order.number, order.tick, order.lots, order.entered_ns)}}}'
+
+    def _forget_texts(self) -> None:
+        self._bids_texts, self._asks_texts = _QueueTexts(self._book.bids), _QueueTexts(self._book.asks)
 
     def _order(self, order: Resting) -> str:
         return f"{{{self._fields(order.number, order.tick, order.lots, order.entered_ns)}}}"

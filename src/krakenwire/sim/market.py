@@ -33,9 +33,11 @@ TRADES_KEPT = 1000
 SPREADS_KEPT = 200
 """As many as REST gives (PROTOCOL 8.3)."""
 
-MEAN_STEP_NS = 1_000_000
+STEP_NS = 1000
+"""Simulated time goes by in microseconds."""
 
-LEAST_STEP_NS = 1000
+MEAN_STEPS = 1000
+"""How many of those pass from one move to the next, on average."""
 
 _CONDUCTS: dict[str, Conduct] = {
     "online": "all",
@@ -208,9 +210,11 @@ class Market:
             raise UsageError("no symbol moves; name some with move_only(), or let the engine be online")
         random = self._random.random
         engine = self.engine
+        now_ns = engine.now_ns
         if exchange_ns is None:
-            exchange_ns = engine.now_ns + 1000 * (1 + int(-log(1.0 - random()) * (MEAN_STEP_NS // 1000)))
-        exchange_ns = max(exchange_ns, engine.now_ns + LEAST_STEP_NS)
+            exchange_ns = now_ns + STEP_NS * (1 + int(-log(1.0 - random()) * MEAN_STEPS))
+        elif exchange_ns <= now_ns:
+            exchange_ns = now_ns + STEP_NS
         engine.advance(exchange_ns)
         weights = self._weights
         move = moving[bisect_right(weights, int(random() * weights[-1]))].move(exchange_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -16,6 +16,7 @@ from .accounts import MAX_FIELDS, Accounts, read_body
 from .engine.model import EngineStatus, Refusal
 from .market import Market
 from .rest_fields import INVALID_ARGUMENTS, Fields
+from .rest_interest import Interest
 from .rest_private import CALLS, private_calls, token_answer
 from .rest_public import PUBLIC_CALLS, PublicCalls, status_answer, time_answer
 
@@ -74,13 +75,16 @@ class RestHost(Protocol):
     def exchange_now_ns(self) -> int:
         """The exchange's time."""
 
+    def move_too(self, symbols: Iterable[str]) -> None:
+        """Let these symbols move, whoever else listens to them."""
+
 
 class RestApi:
     """The calls of Kraken's REST API that the simulator has.
 
     Public: Time, SystemStatus, Assets, AssetPairs, Ticker, Depth, Trades, OHLC and Spread; private:
-    GetWebSocketsToken, Balance and OpenOrders. In maintenance all but the first two are `EService:Unavailable`, and
-    so is what needs a market while a recording is played.
+    GetWebSocketsToken, Balance, BalanceEx and OpenOrders. In maintenance all but the first two are
+    `EService:Unavailable`, and so is what needs a market while a recording is played.
 
     Args:
         host: the exchange.
@@ -101,7 +105,8 @@ class RestApi:
             self._market: Market | None = host.market
         except UsageError:
             self._market = None
-        self._public = PublicCalls(self._market) if self._market is not None else None
+        interest = Interest(host.clock, host.move_too)
+        self._public = PublicCalls(self._market, interest.note) if self._market is not None else None
         self._private = private_calls(self._market, self._public.names) if self._market and self._public else {}
 
     def handle(

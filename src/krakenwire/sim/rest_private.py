@@ -29,6 +29,7 @@ class PrivateCall(NamedTuple):
 CALLS = {
     "GetWebSocketsToken": PrivateCall("websocket", needs_market=False),
     "Balance": PrivateCall("query_funds", needs_market=True),
+    "BalanceEx": PrivateCall("query_funds", needs_market=True),
     "OpenOrders": PrivateCall("query_orders", needs_market=True),
 }
 
@@ -40,11 +41,20 @@ def token_answer(accounts: Accounts, account: str, now_ns: int) -> dict[str, Any
 
 def private_calls(market: Market, names: PairNames) -> dict[str, Callable[[str, Fields], dict[str, Any]]]:
     """The calls that tell of an account on a market; each takes the account's name and the request's fields."""
+    decimals = {asset.id: asset.precision for asset in market.assets}
 
     def tell_balance(account: str, _: Fields) -> dict[str, Any]:
-        decimals = {asset.id: asset.precision for asset in market.assets}
+        balances = market.engine.balances(account)
         return {
-            asset_id(asset): format_plain(total, decimals.get(asset, 0))
+            asset_id(asset): format_plain(total, decimals.get(asset, 0)) for asset, total in balances.items() if total
+        }
+
+    def tell_balance_and_holds(account: str, _: Fields) -> dict[str, Any]:
+        return {
+            asset_id(asset): {
+                "balance": format_plain(total, decimals.get(asset, 0)),
+                "hold_trade": format_plain(total - market.engine.available(account, asset), decimals.get(asset, 0)),
+            }
             for asset, total in market.engine.balances(account).items()
             if total
         }
@@ -66,7 +76,7 @@ def private_calls(market: Market, names: PairNames) -> dict[str, Callable[[str, 
                 answer[order.order_id]["trades"] = trades[order.order_id]
         return {"open": answer}
 
-    return {"Balance": tell_balance, "OpenOrders": tell_open_orders}
+    return {"Balance": tell_balance, "BalanceEx": tell_balance_and_holds, "OpenOrders": tell_open_orders}
 
 
 def _order(order: OrderState, market: Market, names: PairNames) -> dict[str, Any]:

@@ -70,13 +70,15 @@ class PublicCalls:
 
     Args:
         market: what is told of.
+        note: is told the symbols that market data is asked for.
 
     Attributes:
         calls: by name; each takes the fields of a request and gives the result.
         names: of the pairs.
     """
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, note: Callable[[Iterable[str]], object]) -> None:
+        self._note = note
         self.names = PairNames(market.symbols)
         self._market = market
         self._assets = AssetNames(asset.id for asset in market.assets)
@@ -121,7 +123,9 @@ class PublicCalls:
     # --- market data --------------------------------------------------------------------------------------
 
     def _tell_tickers(self, fields: Fields) -> dict[str, Any]:
-        return {pair.id: self._ticker(pair.symbol) for pair in self._pairs(fields)}
+        pairs = self._pairs(fields)
+        self._note(pair.symbol for pair in pairs)
+        return {pair.id: self._ticker(pair.symbol) for pair in pairs}
 
     def _ticker(self, symbol: str) -> dict[str, Any]:
         instrument = self._market.instrument(symbol)
@@ -239,8 +243,10 @@ class PublicCalls:
     # --- inside -------------------------------------------------------------------------------------------
 
     def _pair(self, fields: Fields) -> PairName:
-        """The one pair that is asked for."""
-        return self._find(fields.need_text("pair"))
+        """The one pair whose market data is asked for."""
+        pair = self._find(fields.need_text("pair"))
+        self._note((pair.symbol,))
+        return pair
 
     def _pairs(self, fields: Fields) -> tuple[PairName, ...]:
         """The pairs that are asked for; all if none is named."""

@@ -226,10 +226,6 @@ class SimulatorServer:
         """The exchange's own book: see `Exchange.truth`."""
         return self.exchange.truth(symbol, depth)
 
-    def corrupt_next(self, symbol: str) -> None:
-        """Give the next book update of `symbol` a wrong checksum: see `Exchange.corrupt_next`."""
-        self.exchange.corrupt_next(symbol)
-
     async def drop_connections(self, code: int | None = None) -> None:
         """End every connection there is: see `Exchange.drop_connections`."""
         await self.exchange.drop_connections(code)

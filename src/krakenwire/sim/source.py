@@ -12,9 +12,10 @@ from .market import Market
 from .requests import unlisted
 from .stream import Stream
 
-__all__ = ["Delivery", "MarketSource", "Source"]
+__all__ = ["OPEN", "Delivery", "MarketSource", "Source"]
 
 OPEN = frozenset({"pending_new", "new", "partially_filled"})
+"""The statuses of an order that is not over."""
 
 Subscriber = TypeVar("Subscriber")
 
@@ -64,7 +65,8 @@ class MarketSource(Generic[Subscriber]):
     """A market as a source: every frame is made once and given to all who subscribed to its stream.
 
     Args:
-        market: moves only in the symbols that somebody listens to, and in those where an account has an open order.
+        market: moves only in the symbols that somebody listens to, in those where an account has an open order, and
+            in those of `move_too`.
     """
 
     def __init__(self, market: Market) -> None:
@@ -75,6 +77,7 @@ class MarketSource(Generic[Subscriber]):
         self._subscribers: dict[Stream, dict[Subscriber, None]] = {}
         self._listened: set[str] = set()
         self._open_orders: dict[str, set[str]] = {}
+        self._asked: frozenset[str] = frozenset()
         market.move_only(())
 
     @property
@@ -129,6 +132,11 @@ class MarketSource(Generic[Subscriber]):
         subscribers = self._subscribers
         return [(stream, subscribers[stream], frame) for stream, frame in frames]
 
+    def move_too(self, symbols: Iterable[str]) -> None:
+        """Let these symbols move besides, and no longer those of the call before."""
+        self._asked = frozenset(symbols)
+        self._choose_moving()
+
     def look(self) -> tuple[Effects, list[Delivery[Subscriber]]]:
         """What commands have done since the last look or step, and the frames that tell it."""
         effects = self._drain()
@@ -158,4 +166,4 @@ class MarketSource(Generic[Subscriber]):
 
     def _choose_moving(self) -> None:
         self._listened = {stream.symbol for stream in self._subscribers if stream.symbol is not None}
-        self.market.move_only(self._listened.union(self._open_orders))
+        self.market.move_only(self._listened.union(self._open_orders, self._asked))

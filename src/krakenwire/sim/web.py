@@ -119,7 +119,7 @@ class JsonServer:
         if self._server is not None:
             self._server.close()
         if self._manager is not None:
-            self._manager.pre_shutdown()
+            self._manager.pre_shutdown()  # idle connections end now, and not when the time is up
             await self._manager.shutdown(CLOSE_S)
 
     @property

@@ -9,6 +9,8 @@ __all__ = ["format_number", "format_reference", "format_time", "format_time_ns",
 
 NS_PER_S = 1_000_000_000
 
+SECONDS_KEPT = 4096
+
 
 def format_number(units: int, precision: int) -> str:
     """A number of ticks or lots as Kraken prints it: padded to `precision` decimals (PROTOCOL 0.1)."""
@@ -27,33 +29,29 @@ def format_reference(number: Decimal) -> str:
     return repr(float(number))
 
 
-class _LastSecond:
-    """The text of the second last asked for: timestamps come in order, so it serves nearly all of them."""
+class _Seconds(dict[int, str]):
+    """The text of seconds since the epoch, as far as their point; of those asked for, a few thousand are kept."""
 
-    def __init__(self) -> None:
-        self.seconds = -1
-        self.text = ""
-
-    def of(self, seconds: int) -> str:
-        if seconds != self.seconds:
-            self.text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}."
-            self.seconds = seconds
-        return self.text
+    def __missing__(self, seconds: int) -> str:
+        if len(self) == SECONDS_KEPT:
+            self.clear()
+        text = self[seconds] = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}."
+        return text
 
 
-_last_second = _LastSecond()
+_seconds = _Seconds()
 
 
 def format_time(exchange_ns: int) -> str:
     """UTC nanoseconds as RFC 3339 with microseconds."""
     seconds, ns = divmod(exchange_ns, NS_PER_S)
-    return f"{_last_second.of(seconds)}{ns // 1000:06d}Z"
+    return f"{_seconds[seconds]}{ns // 1000:06d}Z"
 
 
 def format_time_ns(exchange_ns: int) -> str:
     """UTC nanoseconds as RFC 3339 with nanoseconds (ohlc and level3)."""
     seconds, ns = divmod(exchange_ns, NS_PER_S)
-    return f"{_last_second.of(seconds)}{ns:09d}Z"
+    return f"{_seconds[seconds]}{ns:09d}Z"
 
 
 class _Heads(dict[int, bytes]):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-from krakenwire.clock import ManualClock, Timer
+from krakenwire.clock import ManualClock
 from krakenwire.errors import UsageError
 
 __all__ = ["SettlingClock"]
 
 QUIET_TURNS = 50
-"""Turns of the event loop without traffic and new timers after which everything is at rest: a chain of awaits takes one
-turn a link, and nobody's is that long."""
+"""Turns of the event loop without traffic after which everything is at rest: a chain of awaits takes one turn a link,
+and nobody's is that long."""
 
 MOST_TURNS = 1_000_000
 
@@ -29,13 +28,8 @@ class SettlingClock(ManualClock):
         self._stirs = 0
 
     def stir(self) -> None:
-        """Something was sent, or somebody began to wait: there is no rest yet."""
+        """Something is under way: there is no rest yet."""
         self._stirs += 1
-
-    def call_at(self, monotonic_ns: int, callback: Callable[[], object]) -> Timer:
-        """Call `callback` during the `advance` that reaches `monotonic_ns`."""
-        self._stirs += 1
-        return super().call_at(monotonic_ns, callback)
 
     async def settle(self) -> None:
         """Let every task that can run do so, and what they send be received and answered, without moving time.

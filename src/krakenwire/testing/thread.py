@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from krakenwire.errors import UsageError
 from krakenwire.sim.certificate import Certificate
 from krakenwire.sim.exchange import Exchange
+from krakenwire.sim.instruments import select
 from krakenwire.sim.server import SimulatorServer
 
 from .arguments import AccountsGiven, FaultsGiven, check_rate, make_accounts, make_script
@@ -59,7 +60,7 @@ class SimulatorThread(ExchangeFace):
         tls: bool = False,
         faults: FaultsGiven = (),
     ) -> None:
-        self._symbols = symbols
+        self._symbols = None if symbols is None else [listing.symbol for listing in select(symbols)]
         self._accounts = make_accounts(accounts)
         self._seed = seed
         self._rate = check_rate(rate)

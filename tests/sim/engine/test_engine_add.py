@@ -170,6 +170,12 @@ def test_gtd_order_expires_at_its_moment(engine: Engine) -> None:
     assert (ended.status, ended.reason) == ("expired", None)
 
 
+def test_gtd_order_is_gone_at_the_very_moment_it_expires(engine: Engine) -> None:
+    engine.add("alice", limit("buy", "100.0", "0.50", time_in_force="gtd", expire_ns=START_NS + 1000))
+    engine.advance(START_NS + 1000)
+    assert engine.open_orders("alice") == []
+
+
 def test_gtd_orders_expire_in_the_order_of_their_times(engine: Engine) -> None:
     late = engine.add("alice", limit("buy", "98.0", "0.50", time_in_force="gtd", expire_ns=START_NS + 2000))
     early = engine.add("alice", limit("buy", "98.0", "0.50", time_in_force="gtd", expire_ns=START_NS + 1000))
@@ -270,10 +276,20 @@ def test_only_the_last_fifty_fills_are_kept() -> None:
     assert all(each.exec_type == "trade" for each in fills)
 
 
-def test_expiries_of_ended_orders_are_forgotten() -> None:
+def test_expiries_of_ended_orders_are_forgotten_and_the_others_stay_in_order() -> None:
     engine = engine_with()
-    for _ in range(1000):
-        state = engine.add("alice", limit("buy", "1.0", "0.50", time_in_force="gtd", expire_ns=START_NS + 10**9))
-        engine.cancel("alice", order_id=state.order_id)
+    due = [START_NS + 1000 + 37 * number % 100 for number in range(70)]
+    kept = [
+        engine.add("alice", limit("buy", "1.0", "0.50", time_in_force="gtd", expire_ns=moment)).order_id
+        for moment in due
+    ]
+    for number in range(1000):
+        expire_ns = START_NS + 500 + 71 * number % 1000
+        state = engine.add("bob", limit("buy", "1.0", "0.50", time_in_force="gtd", expire_ns=expire_ns))
+        engine.cancel("bob", order_id=state.order_id)
     # There is no public face to this: it is what keeps a flood of GTD orders from growing the engine for a month.
-    assert len(engine._matching._expiries) < 200
+    assert len(engine._matching._expiries) < 300
+    engine.drain()
+    engine.advance(START_NS + 5000)
+    expired = [report.order.order_id for report in engine.drain().reports]
+    assert expired == [order_id for _, order_id in sorted(zip(due, kept, strict=True), key=lambda pair: pair[0])]

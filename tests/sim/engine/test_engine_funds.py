@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 
@@ -91,6 +92,24 @@ def test_buyer_pays_what_the_seller_gets_and_both_pay_their_fee() -> None:
     assert engine.totals()["USD"].fees == D("0.07")
     assert engine.totals()["USD"].background == 0
     assert conserved(engine)
+
+
+def test_cost_is_rounded_half_up_to_the_pairs_precision() -> None:
+    engine = engine_with()
+    engine.change_instrument(COIN, price_precision=3)
+    quote(engine, "sell", "33.333", "0.35")
+    assert engine.add("alice", market("buy", "0.35")).cum_cost == D("11.667")
+
+
+def test_money_of_one_kind_covers_nothing_of_the_other() -> None:
+    engine = engine_with([Account(name="usd", funds={"USD": D(1000)}), Account(name="coin", funds={"COIN": D(1000)})])
+    wrong: list[tuple[str, Literal["buy", "sell"]]] = [("usd", "sell"), ("coin", "buy")]
+    for name, side in wrong:
+        for request in (limit(side, "100.0", "1.00"), limit(side, "100.0", "1.00", time_in_force="ioc")):
+            with pytest.raises(Refusal, match=r"^EOrder:Insufficient funds$"):
+                engine.add(name, request)
+    assert engine.add("usd", limit("buy", "100.0", "1.00")).status == "new"
+    assert engine.add("coin", limit("sell", "100.0", "1.00")).status == "filled"
 
 
 def test_background_may_owe_what_it_sold() -> None:

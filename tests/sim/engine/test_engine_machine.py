@@ -70,7 +70,7 @@ class Exchanges(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        funds = {"USD": Decimal("400"), "COIN": Decimal(4), "TOKEN": Decimal(60)}
+        funds = {"USD": Decimal("250"), "COIN": Decimal("1.5"), "TOKEN": Decimal(20)}
         fees = FeeTier(maker=MAKER, taker=TAKER)
         self.engine = engine_with(
             Account(name=name, funds=funds, fees=fees, max_open_orders=MAX_OPEN) for name in NAMES
@@ -254,15 +254,23 @@ class Exchanges(RuleBasedStateMachine):
         assert Fraction(state.fee) == taker.fee
 
     @precondition(lambda self: self.account_orders())
-    @rule(pick=st.integers(0, 100), offset=st.none() | offsets, size=st.none() | sizes, post_only=st.booleans())
-    def account_amends(self, pick: int, offset: int | None, size: int | None, post_only: bool) -> None:
-        orders = self.account_orders()
-        order = orders[pick % len(orders)]
+    @rule(pick=st.integers(0, 100), offset=offsets, size=st.none() | sizes, post_only=st.booleans())
+    def account_reprices(self, pick: int, offset: int, size: int | None, post_only: bool) -> None:
+        order = self.pick(pick)
+        price = self.price(order.symbol, offset)
+        if price > 0:
+            self.amend(order, price, None if size is None else self.qty(order.symbol, size), post_only)
+
+    @precondition(lambda self: self.account_orders())
+    @rule(pick=st.integers(0, 100), percent=st.sampled_from((5, 30, 50, 90, 100, 110, 200)))
+    def account_resizes(self, pick: int, percent: int) -> None:
+        order = self.pick(pick)
+        size = int(order.qty * percent / 100 / self.units(order.symbol)[1])
+        if size > 0:
+            self.amend(order, None, self.qty(order.symbol, size), post_only=False)
+
+    def amend(self, order: NaiveOrder, price: Decimal | None, qty: Decimal | None, post_only: bool) -> None:
         symbol, name = order.symbol, str(order.account)
-        price = None if offset is None else self.price(symbol, offset)
-        qty = None if size is None else self.qty(symbol, size)
-        if price is not None and price <= 0:
-            return
         order_id = self.engine.order_text(order.number)
         new_price = order.price if price is None else Fraction(price)
         new_qty = order.qty if qty is None else Fraction(qty)
@@ -325,8 +333,7 @@ class Exchanges(RuleBasedStateMachine):
     @precondition(lambda self: self.account_orders())
     @rule(pick=st.integers(0, 100))
     def account_cancels(self, pick: int) -> None:
-        orders = self.account_orders()
-        order = orders[pick % len(orders)]
+        order = self.pick(pick)
         order_id = self.engine.order_text(order.number)
         state = attempt(lambda: self.engine.cancel(str(order.account), order_id=order_id))
         assert isinstance(state, Refusal) is not self.cancellable(order)
@@ -565,6 +572,11 @@ class Exchanges(RuleBasedStateMachine):
 
     def background_orders(self) -> list[NaiveOrder]:
         return [order for order in self.naive.resting if order.account is None]
+
+    def pick(self, number: int) -> NaiveOrder:
+        """One of the accounts' orders."""
+        orders = self.account_orders()
+        return orders[number % len(orders)]
 
     def account_orders(self) -> list[NaiveOrder]:
         return [order for order in self.naive.resting if order.account is not None]

@@ -194,3 +194,29 @@ async def test_fault_that_this_exchange_cannot_have_is_refused_and_leaves_no_tra
         server.exchange.faults.inject(kind, **parameters)
     assert server.exchange.faults.log == ()
     assert not server.exchange.faults.is_active
+
+
+async def test_crossed_book_that_is_fetched_again_needs_not_be_taken_back(server: SimulatorServer) -> None:
+    watcher = await Watcher.connect(server, "BTC/USD")
+    fault = server.exchange.faults.inject("crossed_book")
+    await watcher.release(1)
+    assert not fault.is_healed
+    for method in ("unsubscribe", "subscribe"):
+        watcher.client.send({"method": method, "params": {"channel": "book", "symbol": ["BTC/USD"]}})
+    await watcher.client.roundtrip()
+    assert fault.is_healed
+    await watcher.release(20)
+    book, verdicts = watcher.verdicts()
+    assert all(verdicts)
+    assert (book.levels("bids"), book.levels("asks")) == server.truth("BTC/USD", 10)
+
+
+async def test_book_is_crossed_as_often_as_asked_and_each_time_taken_back(server: SimulatorServer) -> None:
+    watcher = await Watcher.connect(server, "BTC/USD", depth=25)
+    fault = server.exchange.faults.inject("crossed_book", count=20)
+    await watcher.release(100)
+    book, verdicts = watcher.verdicts()
+    assert all(verdicts)
+    assert (book.levels("bids"), book.levels("asks")) == server.truth("BTC/USD", 25)
+    assert fault.touched == 20
+    assert fault.is_healed

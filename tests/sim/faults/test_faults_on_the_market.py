@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from helpers.faulted import SYMBOLS, Watcher
 from helpers.simclients import NaiveBook, WsClient
-from krakenwire.clock import ManualClock
+from krakenwire.clock import NS_PER_S, ManualClock
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.instruments import select
 from krakenwire.sim.market import Market
@@ -202,3 +202,20 @@ async def test_clock_drifts_by_so_much_a_second(server: SimulatorServer, clock: 
     assert shifts == pytest.approx([0.0, 0.1, 0.2], abs=1e-5)
     with pytest.raises(UsageError, match="nothing is skewed"):
         server.exchange.faults.inject("clock_skew")
+
+
+@pytest.mark.parametrize("skew", [0.0, 30.0, -30.0])
+async def test_orders_are_taken_whatever_the_exchange_says_the_time_is(server: SimulatorServer, skew: float) -> None:
+    trader = await WsClient.connect(server.auth_url)
+    if skew:
+        server.exchange.faults.inject("clock_skew", seconds=skew)
+    assert await trade(server, trader) is None
+
+
+async def test_deadline_has_passed_for_an_exchange_whose_clock_is_ahead(server: SimulatorServer) -> None:
+    trader = await WsClient.connect(server.auth_url)
+    deadline_ns = server.exchange.exchange_now_ns() + 5 * NS_PER_S
+    deadline = f"{datetime.fromtimestamp(deadline_ns // NS_PER_S, UTC):%Y-%m-%dT%H:%M:%S.000Z}"
+    assert await trade(server, trader, deadline=deadline) is None
+    server.exchange.faults.inject("clock_skew", seconds=30.0)
+    assert await trade(server, trader, deadline=deadline) == "EService:Deadline elapsed"

@@ -86,9 +86,9 @@ async def ack_per_symbol(subject: Subject) -> str | None:
     async with subject.line() as line:
         since = len(line.frames)
         params = {"channel": "ticker", "symbol": symbols}
-        acks = await line.ask("subscribe", params, answers=2, req_id=22)
+        acks = await line.ask("subscribe", params, answers=2, req_id=2201)
         expect(len(acks) == 2, "two answers", f"{len(acks)} within {line.patience:g} s")
-        acked = {ack.result.get("symbol") for ack in acks if ack.item.get("req_id") == Number("22")}
+        acked = {ack.result.get("symbol") for ack in acks if ack.item.get("req_id") == Number("2201")}
         expect(
             acked == set(symbols), f"answers for {' and '.join(symbols)}", in_words(sorted(map(str, acked))), acks[0]
         )
@@ -109,9 +109,9 @@ async def ack_once(subject: Subject) -> str | None:
     """A request about one symbol gets exactly one answer."""
     async with subject.line() as line:
         since = len(line.frames)
-        await line.answer("subscribe", {"channel": "trade", "symbol": [subject.symbol]}, req_id=51)
-        await line.answer("ping", req_id=52)
-        pong = await line.wait(lambda frame: frame.item.get("req_id") == Number("52"), since=since)
+        await line.answer("subscribe", {"channel": "trade", "symbol": [subject.symbol]}, req_id=5101)
+        await line.ask("ping", req_id=5102)
+        pong = await line.wait(lambda frame: frame.item.get("req_id") == Number("5102"), since=since)
         if pong is None:
             raise NotTested("needs the answer to a ping")
         answers = [frame for frame in line.frames[since : line.frames.index(pong, since)] if frame.is_answer]
@@ -135,7 +135,7 @@ async def refusal_keeps_open(subject: Subject) -> str | None:
     """A refused subscribe leaves the connection open."""
     async with subject.line() as line:
         await line.answer("subscribe", {"channel": "book", "symbol": ["NOT/LISTED"]})
-        if not await line.is_alive():
+        if not await line.ask("ping", req_id=7301):
             broken("an answer to a ping after it", "none" if line.closed is None else "the end of the connection")
     return None
 

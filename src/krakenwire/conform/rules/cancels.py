@@ -26,14 +26,14 @@ async def cancel_one_answer_each(subject: Subject) -> str | None:
     ids = {await desk.rest(), await desk.rest()}
     line = await desk.line()
     params = {"order_id": sorted(ids), "token": await subject.token()}
-    answers = await line.ask("cancel_order", params, answers=2, req_id=612)
+    answers = await line.ask("cancel_order", params, answers=2, req_id=6120)
     for order_id in ids:
         await desk.reports(order_id, "canceled")
     expect(len(answers) == 2, "two answers", len(answers), answers[-1] if answers else "")
     named = {answer.result.get("order_id") for answer in answers if answer.is_success}
     expect(named == ids, "each order_id once", in_words(sorted(map(str, named))), answers[0])
     req_ids = {str(answer.item.get("req_id")) for answer in answers}
-    expect(req_ids == {"612"}, "`req_id` 612 twice", in_words(sorted(req_ids)), answers[0])
+    expect(req_ids == {"6120"}, "`req_id` 6120 twice", in_words(sorted(req_ids)), answers[0])
     return None
 
 
@@ -55,7 +55,7 @@ async def cancel_by_cl_ord_id(subject: Subject) -> str | None:
 @rule("cancel.unknown", "5.4", "SDK", "DOC", lane="account")
 async def cancel_unknown(subject: Subject) -> str | None:
     """A cancel of an order that never was is refused with `EOrder:Unknown order` or `EOrder:Invalid order`."""
-    answer = await subject.desk.request("cancel_order", order_id=[NOWHERE])
+    answer = await subject.desk.request("cancel_order", req_id=5401, order_id=[NOWHERE])
     expect(not answer.is_success and answer.error in GONE, " or ".join(GONE), answer.said, answer)
     return answer.error
 
@@ -66,7 +66,7 @@ async def cancel_twice(subject: Subject) -> str | None:
     desk = subject.desk
     order_id = await desk.rest()
     await desk.cancel(order_id)
-    answer = await desk.request("cancel_order", order_id=[order_id])
+    answer = await desk.request("cancel_order", req_id=5402, order_id=[order_id])
     expect(not answer.is_success and answer.error in GONE, " or ".join(GONE), answer.said, answer)
     return answer.error
 

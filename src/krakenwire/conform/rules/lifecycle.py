@@ -146,6 +146,7 @@ async def heartbeat_needs_subscription(subject: Subject) -> str | None:
 async def connection_kept(subject: Subject) -> str | None:
     """A connection with subscriptions stays open, and is never silent for several seconds."""
     await subject.watch.everything()
+    await subject.watch.heartbeats()
     for line in await subject.watch.lines():
         if line.closed is not None:
             broken("an open connection", f"its end: {line.closed.code} {line.closed.reason}".rstrip())

@@ -77,7 +77,7 @@ async def rest_envelope(subject: Subject) -> str | None:
 @rule("rest.status_200", "8", "DOC", lane="rest")
 async def rest_status_200(subject: Subject) -> str | None:
     """A refusal comes with HTTP status 200."""
-    reply = await subject.web.get("Depth", pair="NOTAPAIR")
+    reply = await subject.web.get("Spread", pair="NOTAPAIR")
     expect(reply.status == 200, "HTTP status 200", reply.status, reply)
     return None
 
@@ -85,7 +85,7 @@ async def rest_status_200(subject: Subject) -> str | None:
 @rule("rest.error_text", "8", "DOC", lane="rest")
 async def rest_error_text(subject: Subject) -> str | None:
     """A refusal has a text `<E|W><Category>:<text>` in `error`, and no result."""
-    reply = await subject.web.get("Depth", pair="NOTAPAIR")
+    reply = await subject.web.get("Spread", pair="NOTAPAIR")
     expect(len(reply.errors) == 1, "one text in `error`", in_words(reply.fields.get("error")), reply)
     expect(ERROR.fullmatch(reply.errors[0]) is not None, "<E|W><Category>:<text>", reply.errors[0], reply)
     expect(not reply.fields.get("result"), "no result", "one", reply)

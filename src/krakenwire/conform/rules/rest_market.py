@@ -127,8 +127,8 @@ async def rest_trades_rows(subject: Subject) -> str | None:
 @rule("rest.trades_count", "8.3", "DOC", lane="rest")
 async def rest_trades_count(subject: Subject) -> str | None:
     """`Trades` gives at most `count` trades."""
-    reply, rows = await _rows(subject, "Trades", count=5)
-    expect(len(rows) <= 5, "at most 5 trades", len(rows), reply)
+    reply, rows = await _rows(subject, "Trades", count=7)
+    expect(len(rows) <= 7, "at most 7 trades", len(rows), reply)
     return None
 
 

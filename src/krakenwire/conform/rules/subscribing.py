@@ -31,7 +31,7 @@ async def subscribe_already(subject: Subject) -> str | None:
     """A second subscribe of the same is refused with `Already subscribed`."""
     async with subject.line() as line:
         await line.subscribed("trade", subject.symbol)
-        again = await line.answer("subscribe", {"channel": "trade", "symbol": [subject.symbol]})
+        again = await line.answer("subscribe", {"channel": "trade", "symbol": [subject.symbol]}, req_id=2402)
         expect(again.error == "Already subscribed", "the error `Already subscribed`", again.said, again)
     return None
 
@@ -41,7 +41,8 @@ async def subscribe_one_depth(subject: Subject) -> str | None:
     """A second depth of one symbol's book is refused on the same connection with `Already subscribed`."""
     async with subject.line() as line:
         await line.subscribed("book", subject.symbol, depth=10)
-        again = await line.answer("subscribe", {"channel": "book", "symbol": [subject.symbol], "depth": 100})
+        params: dict[str, object] = {"channel": "book", "symbol": [subject.symbol], "depth": 100}
+        again = await line.answer("subscribe", params, req_id=2403)
         expect(again.error == "Already subscribed", "the error `Already subscribed`", again.said, again)
     return None
 
@@ -51,7 +52,8 @@ async def subscribe_intervals(subject: Subject) -> str | None:
     """Candles of two intervals of one symbol are two subscriptions."""
     async with subject.line() as line:
         await line.subscribed("ohlc", subject.symbol, interval=1)
-        second = await line.answer("subscribe", {"channel": "ohlc", "symbol": [subject.symbol], "interval": 5})
+        params: dict[str, object] = {"channel": "ohlc", "symbol": [subject.symbol], "interval": 5}
+        second = await line.answer("subscribe", params, req_id=2405)
         expect(second.is_success, "success", second.said, second)
     return None
 
@@ -129,7 +131,7 @@ async def unsubscribe_echoes_depth(subject: Subject) -> str | None:
 async def unsubscribe_stops(subject: Subject) -> str | None:
     """Once an unsubscribe is acknowledged, nothing of it comes any more."""
     async with subject.line() as line:
-        ack = await _unsubscribed_book(subject, line)
+        ack = await _unsubscribed_book(subject.symbol, line)
         late = await line.wait(_of("book"), since=line.frames.index(ack), within=QUIET_S)
         if late is not None:
             broken("no book frame after the answer", "one", late)
@@ -139,9 +141,10 @@ async def unsubscribe_stops(subject: Subject) -> str | None:
 @rule("unsubscribe.new_snapshot", "2.4", "DOC", "WIRE", lane="requests")
 async def unsubscribe_new_snapshot(subject: Subject) -> str | None:
     """To unsubscribe and subscribe again brings a new snapshot."""
+    symbol = await subject.other_symbol()
     async with subject.line() as line:
-        ack = await _unsubscribed_book(subject, line)
-        await line.subscribed("book", subject.symbol)
+        ack = await _unsubscribed_book(symbol, line)
+        await line.subscribed("book", symbol)
         first = await line.wait(
             lambda frame: frame.channel == "book" and frame.kind == "snapshot", since=line.frames.index(ack)
         )
@@ -149,14 +152,13 @@ async def unsubscribe_new_snapshot(subject: Subject) -> str | None:
     return None
 
 
-async def _unsubscribed_book(subject: Subject, line: Line) -> Frame:
+async def _unsubscribed_book(symbol: str, line: Line) -> Frame:
     """Subscribe the book, see that it flows, and unsubscribe it; the answer to that."""
     since = len(line.frames)
-    await line.subscribed("book", subject.symbol)
-    first = await line.wait(_of("book"), since=since)
-    if first is None:
+    await line.subscribed("book", symbol)
+    if await line.wait(_of("book"), since=since) is None:
         raise NotTested("needs a frame of the book, which did not come")
-    ack = await line.answer("unsubscribe", {"channel": "book", "symbol": [subject.symbol], "depth": 10})
+    ack = await line.answer("unsubscribe", {"channel": "book", "symbol": [symbol], "depth": 10})
     if not ack.is_success:
         raise NotTested(f"needs an unsubscribe, which was refused: {ack.said}")
     return ack

@@ -1,4 +1,4 @@
-"""The order book of one symbol: price-time priority, a queue of orders at each price, and the checksum of its top ten."""
+"""The order book of one symbol: price-time priority, a queue of orders a price, and the checksum of its top ten."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class Resting:
 
     __slots__ = ("account", "entered_ns", "is_buy", "key", "lots", "number")
 
-    def __init__(self, number: int, account: str | None, is_buy: bool, key: int, lots: int, entered_ns: int) -> None:
+    def __init__(  # noqa: PLR0917  # made for every quote of the background, where keywords would cost
+        self, number: int, account: str | None, is_buy: bool, key: int, lots: int, entered_ns: int
+    ) -> None:
         self.number = number
         self.account = account
         self.is_buy = is_buy
@@ -42,7 +44,7 @@ class Resting:
 
 
 class OrderChange(NamedTuple):
-    """One order added, modified or deleted, as level3 tells it (PROTOCOL 3.6); `lots` of a deleted one is what it had."""
+    """One order added, modified or deleted, as level3 tells it (PROTOCOL 3.6); a deleted one with what it had."""
 
     event: Literal["add", "modify", "delete"]
     number: int

@@ -69,7 +69,7 @@ class Matching:
         move = book.begin(self.now_ns)
         self._match(pair, book, order)
         if resting.lots:
-            if order.key is None:
+            if order.limit_price is None:
                 self._end(order, pair, "canceled", NO_LIQUIDITY)
             elif order.time_in_force == "ioc":
                 self._end(order, pair, "canceled", NOT_IMMEDIATE)
@@ -97,7 +97,7 @@ class Matching:
         else:
             book.remove(resting)
             resting.lots = lots
-            order.key = resting.key = -tick if order.is_buy else tick
+            resting.key = -tick if order.is_buy else tick
             order.limit_price = pair.price(tick)
         order.order_qty, order.amended, order.updated_ns = qty, True, self.now_ns
         self._hold(pair, order)
@@ -160,14 +160,13 @@ class Matching:
         self.pairs[new.symbol] = new
         for order in self._orders.values():
             if order.symbol == new.symbol:
-                order.key = order.resting.key
                 order.limit_price = new.price(order.resting.tick)
 
     def _match(self, pair: Pair, book: OrderBook, order: Order) -> None:
         """Trade an order that is not in the book with the other side; it ends if nothing remains of it."""
         resting = order.resting
-        limit_key = None if order.key is None else -order.key
-        for fill in book.take(order.is_buy, limit_key, resting.lots, order.key is None):
+        is_market = order.limit_price is None
+        for fill in book.take(order.is_buy, None if is_market else -resting.key, resting.lots, is_market):
             resting.lots -= fill.lots
             self.settle(book, fill, order)
         if not resting.lots:
@@ -209,7 +208,7 @@ def _can_fill(book: OrderBook, order: Order) -> bool:
     """Whether the other side holds enough within an order's limit."""
     side, missing = book.asks if order.is_buy else book.bids, order.resting.lots
     for key in side.keys:
-        if order.key is None or key > -order.key or missing <= 0:
+        if key > -order.resting.key or missing <= 0:
             break
         missing -= side.totals[key]
     return missing <= 0

@@ -56,7 +56,6 @@ class Order:
         "fee",
         "held",
         "is_buy",
-        "key",
         "limit_price",
         "opened_ns",
         "order_id",
@@ -84,7 +83,6 @@ class Order:
         self.post_only = request.post_only
         self.cl_ord_id = request.cl_ord_id
         self.order_userref = request.order_userref
-        self.key = key
         self.resting = Resting(0, account, self.is_buy, 0 if key is None else key, lots, now_ns)
         self.order_qty = pair.qty(lots)
         self.limit_price = None if key is None else pair.price(self.resting.tick)

@@ -14,7 +14,7 @@ __all__ = ["Count", "FrameFault", "FrameFilter", "PeerFault", "PeerFilter", "Str
 
 Channel = Literal["book", "level3", "trade", "ticker", "ohlc", "instrument", "executions", "balances"]
 
-Count = Annotated[int, Meta(ge=0, description="heals after touching so many; 0: goes on")]
+Count = Annotated[int, Meta(ge=0, le=10**9, description="heals after touching so many; 0: goes on")]
 
 
 class PeerFilter(Timing, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -53,7 +53,7 @@ class Faults:
 
     # --- what a user calls --------------------------------------------------------------------------------
 
-    def inject(self, kind: str, **parameters: object) -> Fault[Any]:
+    def inject(self, kind: str, /, **parameters: object) -> Fault[Any]:
         """Inject a fault; what it does now is done when this returns.
 
         Args:

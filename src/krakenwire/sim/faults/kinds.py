@@ -24,6 +24,9 @@ from .subscriptions import Mute, RefuseSubscription
 
 __all__ = ["KINDS", "describe", "read_parameters"]
 
+VAST = 10**9
+"""A bound that nobody comes near: not worth a word."""
+
 KINDS: Mapping[str, type[Fault[Any]]] = {
     each.kind: each
     for each in (
@@ -94,28 +97,33 @@ class Parameter(msgspec.Struct, frozen=True):
 
     Attributes:
         expected: type and range.
-        default: as Python writes it, or None if it has to be given.
+        is_required: it has to be given.
+        default: what it is if it is not given.
         meaning: what it does.
     """
 
     name: str
     expected: str
-    default: str | None
+    is_required: bool
+    default: bool | int | float | str | None
     meaning: str
 
 
 def describe(kind: str) -> tuple[Parameter, ...]:
-    """The parameters of a kind, those of its own first."""
-    return tuple(sorted(_describe(kind), key=lambda each: each.name in ("after", "duration")))
+    """The parameters of a kind: its own, then by what it can be narrowed down, then when it works."""
+    inherited = {*KINDS[kind].parameters_type.__mro__[1].__struct_fields__}  # type: ignore[attr-defined]  # a Struct
+    return tuple(
+        sorted(_describe(kind), key=lambda each: (each.name in Timing.__struct_fields__, each.name in inherited))
+    )
 
 
 def _describe(kind: str) -> Iterator[Parameter]:
     info = cast("inspect.StructType", inspect.type_info(KINDS[kind].parameters_type))
-    for field in reversed(info.fields):
+    for field in info.fields:
         if field.name == "duration" and KINDS[kind].is_momentary:
             continue
         expected, meaning = _words(field.type)
-        yield Parameter(field.name, expected, None if field.required else repr(field.default), meaning)
+        yield Parameter(field.name, expected, field.required, None if field.required else field.default, meaning)
 
 
 def _words(info: inspect.Type) -> tuple[str, str]:
@@ -132,8 +140,8 @@ def _words(info: inspect.Type) -> tuple[str, str]:
     if isinstance(info, inspect.IntType | inspect.FloatType):
         name = "a whole number" if isinstance(info, inspect.IntType) else "a number"
         bounds = (("more than", info.gt), ("at least", info.ge), ("at most", info.le))
-        limits = " and ".join(f"{text} {value}" for text, value in bounds if value is not None)
-        return f"{name}, {limits}" if limits else name, ""
+        limits = [f"{text} {value}" for text, value in bounds if value is not None and abs(value) < VAST]
+        return ", ".join(filter(None, (name, " and ".join(limits)))), ""
     if isinstance(info, inspect.BoolType):
         return "true or false", ""
     return "text", ""

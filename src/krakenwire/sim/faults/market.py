@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ..engine.model import EngineStatus
 from ..stream import Stream
-from .model import Fault, Timing
+from .model import MAX_SECONDS, Fault, Timing
 
 __all__ = ["InstrumentStatus", "Maintenance", "PrecisionChange", "ThinBook"]
 
@@ -16,11 +16,15 @@ __all__ = ["InstrumentStatus", "Maintenance", "PrecisionChange", "ThinBook"]
 class MaintenanceStages(Timing, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of `maintenance`."""
 
-    maintenance: Annotated[float, Meta(ge=0, description="seconds in which the engine does nothing; 0 skips this")] = (
+    maintenance: Annotated[
+        float, Meta(ge=0, le=MAX_SECONDS, description="seconds in which the engine does nothing; 0 skips this")
+    ] = 5.0
+    cancel_only: Annotated[
+        float, Meta(ge=0, le=MAX_SECONDS, description="seconds in which it only cancels; 0 skips this")
+    ] = 5.0
+    post_only: Annotated[float, Meta(ge=0, le=MAX_SECONDS, description="seconds of post-only orders; 0 skips this")] = (
         5.0
     )
-    cancel_only: Annotated[float, Meta(ge=0, description="seconds in which it only cancels; 0 skips this")] = 5.0
-    post_only: Annotated[float, Meta(ge=0, description="seconds of post-only orders; 0 skips this")] = 5.0
 
 
 class Maintenance(Fault[MaintenanceStages]):

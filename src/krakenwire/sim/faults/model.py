@@ -15,7 +15,10 @@ from krakenwire.errors import UnknownSymbol, UsageError
 from ..stream import Stream
 from .host import Door, Host, Peer
 
-__all__ = ["MAX_TOUCHES", "Fault", "Timing", "Touch"]
+__all__ = ["MAX_SECONDS", "MAX_TOUCHES", "Fault", "Timing", "Touch"]
+
+MAX_SECONDS = 10**9
+"""Some thirty years: what a time may be at most."""
 
 MAX_TOUCHES = 256
 """Touches that one fault remembers, the first ones; those beyond are only counted."""
@@ -24,8 +27,11 @@ MAX_TOUCHES = 256
 class Timing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a fault works: parameters that every kind has."""
 
-    after: Annotated[float, Meta(ge=0, description="seconds until it begins to work")] = 0.0
-    duration: Annotated[float, Meta(gt=0, description="seconds of work after which it heals by itself")] | None = None
+    after: Annotated[float, Meta(ge=0, le=MAX_SECONDS, description="seconds until it begins to work")] = 0.0
+    duration: (
+        Annotated[float, Meta(gt=0, le=MAX_SECONDS, description="seconds of work after which it heals by itself")]
+        | None
+    ) = None
 
 
 class Touch(Struct, kw_only=True, omit_defaults=True):

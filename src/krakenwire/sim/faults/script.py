@@ -14,7 +14,7 @@ from msgspec import Struct
 from krakenwire.errors import UsageError
 
 from .kinds import read_parameters
-from .model import Timing
+from .model import MAX_SECONDS, Timing
 
 __all__ = ["PLAN_KEYS", "Plan", "Script"]
 
@@ -155,7 +155,7 @@ def _number(name: str, value: object, is_text: bool) -> float:
     if isinstance(value, str if is_text else int | float) and not isinstance(value, bool):
         with contextlib.suppress(ValueError):
             number = float(value)
-    if not 0 <= number < float("inf") or (name == "repeat" and number != int(number)):
+    if not 0 <= number <= MAX_SECONDS or (name == "repeat" and number != int(number)):
         expected = "a whole number" if name == "repeat" else "a number of seconds"
         raise UsageError(f"{name} must be {expected}, at least 0, got {value!r}")
     return number

@@ -24,7 +24,7 @@ class Skew(Timing, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of `clock_skew`."""
 
     seconds: Annotated[
-        float, Meta(ge=-1e6, le=1e6, description="the exchange's clock is ahead by; behind if negative")
+        float, Meta(ge=-1_000_000, le=1_000_000, description="the exchange's clock is ahead by; behind if negative")
     ] = 0.0
     drift: Annotated[float, Meta(ge=-1, le=1, description="seconds that are added to that in each second")] = 0.0
 

@@ -12,7 +12,7 @@ from krakenwire.clock import NS_PER_S
 
 from .filters import Count, PeerFault, PeerFilter
 from .host import Door, Peer
-from .model import Fault, Timing
+from .model import MAX_SECONDS, Fault, Timing
 from .wires import BadWire, DeadWire, DelayWire, DripWire, HeldWire
 
 __all__ = ["Burst", "Cut", "Delay", "HalfOpen", "RefuseConnect", "SlowDrip"]
@@ -125,7 +125,7 @@ class HalfOpen(WireFault[PeerFilter, DeadWire]):
 class DripFilter(PeerFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of `slow_drip`."""
 
-    bytes_per_second: Annotated[float, Meta(ge=1, description="what gets through")] = 1000.0
+    bytes_per_second: Annotated[float, Meta(ge=1, le=10**9, description="what gets through")] = 1000.0
 
 
 class SlowDrip(WireFault[DripFilter, DripWire]):
@@ -142,7 +142,9 @@ class SlowDrip(WireFault[DripFilter, DripWire]):
 class BurstFilter(PeerFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of `burst`."""
 
-    duration: Annotated[float, Meta(gt=0, description="seconds for which everything is held back")] | None = 1.0
+    duration: (
+        Annotated[float, Meta(gt=0, le=MAX_SECONDS, description="seconds for which everything is held back")] | None
+    ) = 1.0
 
 
 class Burst(WireFault[BurstFilter, HeldWire]):

@@ -37,7 +37,7 @@ class MuteFilter(StreamFilter, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="what the client can do about it: `none` leaves it mute on every connection until it heals"),
     ] = "resubscribe"
     snapshot: Annotated[bool, Meta(description="the snapshot after the ack still comes")] = False
-    count: Annotated[int, Meta(ge=0, description="so many subscriptions fall mute; 0: all that match")] = 1
+    count: Annotated[int, Meta(ge=0, le=10**9, description="so many subscriptions fall mute; 0: all that match")] = 1
 
 
 Key = tuple[str, str | None]
@@ -51,11 +51,10 @@ class Mute(StreamFault[MuteFilter]):
     parameters_type = MuteFilter
 
     def begin(self) -> None:
-        """Note who is there: which subscriptions exist is seen by their first frame or by their next ack."""
+        """Nothing is mute yet; a stream that is heard without an ack since then is one that existed."""
         super().begin()
         self._muted: dict[Peer, set[Key]] = {}
         self._acked: dict[Peer, set[Key]] = {}
-        self._there = dict.fromkeys(self.host.peers)
         self._used = 0
         self._used_keys: set[Key] = set()
 
@@ -82,7 +81,6 @@ class Mute(StreamFault[MuteFilter]):
         """Forget its subscriptions; where a new connection cures, they are no longer mute."""
         muted = self._muted.pop(peer, None)
         self._acked.pop(peer, None)
-        self._there.pop(peer, None)
         super().disconnected(peer)
         if muted:
             self._heal_if_cured()
@@ -117,7 +115,6 @@ class Mute(StreamFault[MuteFilter]):
         """Whether a stream that is heard existed when the fault began, and is to be mute."""
         return (
             self.parameters.which != "next"
-            and peer in self._there
             and key not in self._acked.get(peer, ())
             and self._has_more()
             and self.takes(peer)

@@ -177,8 +177,6 @@ class DelayWire(BadWire):
 
     def _enqueue(self, what: list[bytes] | tuple[int, str], size: int) -> None:
         due_ns = self.clock.monotonic_ns() + self._delay_ns(size)
-        if self._queue:
-            due_ns = max(due_ns, self._queue[-1][0])
         self._queue.append((due_ns, what, size))
         if self._timer is None:
             self._timer = self.clock.call_at(due_ns, self._send_due)
