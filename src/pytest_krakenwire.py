@@ -45,7 +45,7 @@ def kraken_simulator(request: pytest.FixtureRequest) -> Iterator[SimulatorThread
     try:
         simulator = SimulatorThread(**options).start()
     except (TypeError, UsageError) as error:
-        pytest.fail(f"the mark {MARKER}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"the mark {MARKER}: {error}", pytrace=False) from None
     try:
         yield simulator
     finally:

@@ -34,6 +34,7 @@ from krakenwire import (
     UsageError,
 )
 from krakenwire.net.transport import Closed
+from krakenwire.sim.faults import KINDS
 from krakenwire.testing import BareConnection, Refusal, Simulator
 
 SYMBOLS = ["BTC/USD", "MINA/GBP"]
@@ -549,6 +550,36 @@ async def test_a_script_of_faults_is_played_from_the_start(tmp_path: Path) -> No
 def test_what_cannot_be_is_refused_when_the_simulator_is_made(make: Callable[[], object], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         make()
+
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "clock_skew": {"seconds": 30},
+    "instrument_status": {"symbol": "BTC/USD", "status": "cancel_only"},
+    "precision_change": {"symbol": "BTC/USD", "price_precision": 2},
+    "rewrite": {"pattern": "BTC/USD", "replacement": "BTC/EUR", "channel": "trade"},
+    "rewrite_rest": {"pattern": "a", "replacement": "b"},
+    "thin_book": {"symbol": "BTC/USD"},
+}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_a_client_recovers_from_every_fault(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with Simulator(["BTC/USD"], seed=2, rate=4) as sim, sim.client() as kraken:
+        async with kraken.stream("book", "trade", symbols=["BTC/USD"], on_loss="yield"):
+            async with kraken.book("BTC/USD") as book:
+                await sim.advance(2)
+                fault = sim.inject(kind, **NEEDED.get(kind, {}))
+                await sim.advance(45)
+                sim.heal(fault)
+                # Who was refused with 503 waits for ten minutes; of a mute subscription nobody can tell yet.
+                await sim.advance(600 if kind == "refuse_connect" else 20)
+                sim.inject("cut")
+                await sim.advance(60)
+                bids, asks = sim.truth("BTC/USD", 10)
+                assert [(str(level.price), str(level.qty)) for level in book.snapshot(10).bids] == bids
+                assert [(str(level.price), str(level.qty)) for level in book.snapshot(10).asks] == asks
+    assert fault.is_healed
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_an_unknown_fault_is_refused_with_what_there_is() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from krakenwire import Client, Disconnected, Endpoints, UsageError
+from krakenwire import Client, Disconnected, Endpoints, UnknownSymbol, UsageError
 from krakenwire.testing import Refusal, SimulatorThread
 
 
@@ -142,3 +142,10 @@ def test_its_thread_and_its_ports_are_gone_when_it_is_closed() -> None:
 
 def test_a_simulator_that_is_never_started_leaves_nothing_behind() -> None:
     SimulatorThread(["BTC/USD"])
+
+
+def test_a_simulator_that_cannot_be_started_leaves_nothing_behind() -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(UnknownSymbol, match="ETH/USD"):
+        SimulatorThread(["BTC/USD"], faults=["lose_update:symbol=ETH/USD"]).start()
+    assert set(threading.enumerate()) <= before

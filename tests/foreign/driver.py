@@ -111,6 +111,12 @@ async def _drain(pipe: asyncio.StreamReader | None) -> str:
     return (await pipe.read()).decode()
 
 
+def foreign_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Ours, less what is meant for our own code: the sanitizers are none of theirs."""
+    kept = {name: value for name, value in environment(env).items() if name not in ("LD_PRELOAD", "PYTHONMALLOC")}
+    return kept | {"PYTHONPATH": str(CLIENTS.parent.parent)}
+
+
 @asynccontextmanager
 async def running(python: str, script: str, *arguments: object, env: Mapping[str, str]) -> AsyncIterator[ForeignClient]:
     """A foreign client while it runs; its last words are shown where it fails."""
@@ -118,7 +124,7 @@ async def running(python: str, script: str, *arguments: object, env: Mapping[str
         python,
         str(CLIENTS / script),
         *map(str, arguments),
-        env=environment(env) | {"PYTHONPATH": str(CLIENTS.parent.parent)},
+        env=foreign_environment(env),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -19,7 +19,7 @@ from krakenwire.sim.stream import Stream
 
 __all__ = ["Answer", "Flaw", "RestTamper", "Tamper", "rule_of", "served", "target_of", "try_rules"]
 
-PATIENCE_S = 0.5
+PATIENCE_S = 2.0
 """Enough for an answer over loopback, and what a rule that waits in vain costs."""
 
 Tamper = Callable[[Peer, Stream | None, bytes], Sequence[bytes]]

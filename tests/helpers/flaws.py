@@ -314,12 +314,12 @@ FLAWS: dict[str, Flaw] = {
     "unsubscribe.stops": Flaw(tamper=book_after_goodbye),
     "unsubscribe.new_snapshot": Flaw(tamper=no_second_snapshot),
     # lifecycle
-    "status.greeting": answers(r'("channel":"status","type":")update', r"\1snapshot"),
-    "status.fields": answers(r'"system":"online"', '"system":"asleep"'),
-    "status.connection_id": answers(r'"connection_id":(\d+)', r'"connection_id":"\1"'),
+    "status.greeting": rewrite(r'("channel":"status","type":")update', r"\1snapshot"),
+    "status.fields": rewrite(r'"system":"online"', '"system":"asleep"'),
+    "status.connection_id": rewrite(r'"connection_id":(\d+)', r'"connection_id":"\1"'),
     "pong.shape": answers(r'("method":"pong","req_id":101,.*),"time_out":"[^"]*"', r"\1"),
     "ping.without_req_id": answers(r'\{"method":"pong","time_in"', '{"method":"pong","req_id":0,"time_in"'),
-    "heartbeat.shape": answers(r'\{"channel":"heartbeat"\}', '{"channel":"heartbeat","type":"update"}'),
+    "heartbeat.shape": rewrite(r'\{"channel":"heartbeat"\}', '{"channel":"heartbeat","type":"update"}'),
     "heartbeat.rate": Flaw(tamper=no_heartbeat(with_data=False)),
     "heartbeat.unconditional": Flaw(tamper=no_heartbeat(with_data=True)),
     "heartbeat.needs_subscription": Flaw(
@@ -352,7 +352,7 @@ FLAWS: dict[str, Flaw] = {
         r'("type":"snapshot".*"bids":\[)(\{[^}]*\}),(\{[^}]*\})', r"\1\3,\2", channel="book"
     ),
     "book.snapshot_checksum": fault("corrupt_checksum", channel="book", type="snapshot", count=0),
-    "book.checksum": fault("corrupt_checksum", channel="book", type="update", count=20, chance=0.05),
+    "book.checksum": fault("corrupt_checksum", channel="book", count=0, chance=0.1),
     "book.truncation": rewrite(FAR_ASK, r'\1{"price":9999999.0,"qty":0.00000000},\2', channel="book"),
     "book.update_within_depth": rewrite(FAR_ASK, r'\1{"price":9999999.0,"qty":1.00000000},\2', channel="book"),
     "book.update_timestamp": rewrite(r'("type":"update".*),"timestamp":"[^"]*"', r"\1", channel="book"),
@@ -364,12 +364,12 @@ FLAWS: dict[str, Flaw] = {
     "level3.depth_refused": accepts("Subscription depth not supported", door="l3"),
     "level3.unsubscribe": answers(r'("method":"unsubscribe".*"channel":"level3",.*"symbol":")BTC', r"\1ETH"),
     "level3.snapshot_levels": rewrite(
-        r'(?=(?:.*?"order_id"){150})("type":"snapshot".*"bids":\[)(\{[^}]*\}),(.*?)\],"asks"',
+        r'^(?=(?>.*?"order_id"){150})(.*"type":"snapshot".*?"bids":\[)(\{[^}]*\}),(.*?)\],"asks"',
         r'\1\3,\2],"asks"',
         channel="level3",
     ),
     "level3.fields": rewrite(r'("timestamp":"[^"]*)\.\d{9}Z"\}', r'\1Z"}', channel="level3"),
-    "level3.checksum": fault("corrupt_checksum", channel="level3"),
+    "level3.checksum": fault("corrupt_checksum", channel="level3", count=0),
     "level3.truncation": rewrite(
         r'("type":"update".*"bids":\[)(\{)',
         r'\1{"event":"delete","order_id":"OXXXXX-XXXXX-XXXXXX","limit_price":0.1,"order_qty":1.00000000,'

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.simmarket import BOOKS, LEVEL3S, Pit
 from krakenwire.errors import UnknownSymbol, UsageError
-from krakenwire.sim.engine.book import OrderBook, Side
+from krakenwire.sim.engine.book import Side
 from krakenwire.sim.engine.model import Refusal
 from krakenwire.sim.instruments import Listing, select
 
@@ -27,8 +27,9 @@ def background(side: Side) -> int:
     return sum(any(order.account is None for order in queue.values()) for queue in side.queues.values())
 
 
-def sound(book: OrderBook) -> None:
+def sound(pit: Pit) -> None:
     """What holds of every book after every move."""
+    book, ours = pit.book, set()
     if book.bids.keys and book.asks.keys:
         assert book.spread >= 1
     for side in (book.bids, book.asks):
@@ -39,6 +40,8 @@ def sound(book: OrderBook) -> None:
             assert queue
             assert side.totals[key] == sum(order.lots for order in queue.values())
             assert all(order.lots > 0 and order.key == key for order in queue.values())
+            ours |= {pit.market.engine.order_text(number) for number, order in queue.items() if order.account}
+    assert ours == {order.order_id for order in pit.market.engine.open_orders("alice")}
 
 
 def resting(pit: Pit) -> dict[str, tuple[Decimal, Decimal]]:
@@ -126,7 +129,7 @@ def test_whatever_accounts_do_books_stay_sound_and_every_client_at_every_depth_f
     pit.join(*BOOKS, *LEVEL3S)
     for number, action in enumerate(actions):
         act(pit, action)
-        sound(pit.book)
+        sound(pit)
         if number == 5:
             pit.join(*BOOKS, *LEVEL3S)
     pit.check()
@@ -139,7 +142,7 @@ def test_side_that_an_account_eats_empty_grows_back(side: Any) -> None:
     pit.add(side, pit.qty(sum(eaten.totals.values())))
     assert len(eaten) == 0
     pit.step(200)
-    sound(pit.book)
+    sound(pit)
     assert background(eaten) > 1000
     best = pit.book.asks.keys[0]
     assert 0.9 < best / 645250 < 1.1
@@ -154,7 +157,12 @@ def test_bid_far_above_the_market_is_sold_into_and_the_market_comes_back() -> No
     steps = 0
     while resting(pit):
         pit.step()
-        sound(pit.book)
+        sound(pit)
+        assert not any(
+            order.account is None and -key > 8_746 * 1.25
+            for key in pit.book.bids.keys[:5]
+            for order in pit.book.bids.queues[key].values()
+        )
         steps += 1
         assert steps < 20_000
     pit.step(2_000)
@@ -167,7 +175,7 @@ def test_ask_at_the_least_price_there_is_leaves_no_room_for_bids_until_it_is_bou
     assert len(pit.book.bids) == 0
     for _ in range(3_000):
         pit.step()
-        sound(pit.book)
+        sound(pit)
     assert not resting(pit)
     assert len(pit.book.bids) > 4
 
@@ -200,7 +208,7 @@ def test_flood_of_an_account_does_not_drive_the_agents_out() -> None:
         with_refusals(pit, "buy", Decimal(2_000), tick)
     for _ in range(3):
         pit.step(2_000)
-        sound(pit.book)
+        sound(pit)
         assert background(pit.book.bids) > 4
         assert 4 < background(pit.book.asks) < 10
         assert max(len(queue) for queue in pit.book.bids.queues.values()) <= 5
@@ -217,7 +225,7 @@ def test_thinned_book_has_no_more_levels_than_asked_for_until_it_may_again(level
         assert max(len(pit.book.bids), len(pit.book.asks)) <= levels
         assert min(len(pit.book.bids), len(pit.book.asks)) >= min(levels, 1) or levels == 1
         pit.step()
-        sound(pit.book)
+        sound(pit)
     pit.check()
     pit.market.thin("BTC/USD", None)
     pit.publish()

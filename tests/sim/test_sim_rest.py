@@ -373,9 +373,15 @@ def test_ticker_is_told_as_kraken_tells_it(moved: Exchange) -> None:
 def test_ticker_of_all_pairs_needs_no_names(moved: Exchange) -> None:
     everything = moved.ask("Ticker")
     assert everything.keys() == moved.ask("AssetPairs").keys()
-    assert everything["PEPEUSD"] == moved.ask("Ticker", pair="PEPE/USD")["PEPEUSD"]
+    assert everything["PEPEUSD"] == moved.ask("Ticker", pair="PEPEUSD")["PEPEUSD"]
     assert re.fullmatch(r"0\.\d{9}", everything["PEPEUSD"]["c"][0])
     assert re.fullmatch(r"\d+\.\d{5}", everything["PEPEUSD"]["c"][1])
+
+
+@pytest.mark.parametrize("call", ["AssetPairs", "Ticker", "Depth", "Trades", "OHLC", "Spread"])
+def test_a_pair_asked_for_with_a_slash_is_told_under_that_name(moved: Exchange, call: str) -> None:
+    assert moved.ask(call, pair="PEPE/USD").keys() - {"last"} == {"PEPE/USD"}
+    assert moved.ask(call, pair="PEPEUSD").keys() - {"last"} == {"PEPEUSD"}
 
 
 def test_today_is_what_was_traded_since_midnight() -> None:

@@ -57,7 +57,7 @@ async def test_public_call_is_answered_with_json(http: httpx.AsyncClient) -> Non
     response = await http.get("/0/public/Depth", params={"pair": "XBT/USD", "count": 3})
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("application/json")
-    assert len(response.json()["result"]["XXBTZUSD"]["bids"]) == 3
+    assert len(response.json()["result"]["XBT/USD"]["bids"]) == 3
 
 
 @pytest.mark.parametrize("as_json", [False, True])

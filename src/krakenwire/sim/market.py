@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Sequence
 from math import log
 from random import Random
-from typing import NamedTuple
 
 import msgspec
 
 from krakenwire.errors import UnknownSymbol, UsageError
 
 from .agents import Agents, Conduct
-from .candles import MINUTE_NS, History, make_history, shifted
+from .candles import History, shifted
 from .engine.book import Move, OrderBook, Print
 from .engine.engine import Effects, Engine
 from .engine.model import Account, EngineStatus
 from .instruments import ListedAsset, ListedInstrument, Listing, default_assets, default_listings
+from .tape import TRADES_KEPT, Spread, Tape
 from .wire import format_number
 
-__all__ = ["SIMULATED_START_NS", "Market", "Spread"]
+__all__ = ["SIMULATED_START_NS", "Market"]
 
 SIMULATED_START_NS = 1_767_225_600 * 1_000_000_000
 """Where simulated time begins unless told otherwise: 2026-01-01T00:00:00Z."""
-
-TRADES_KEPT = 1000
-"""As many as REST gives at once (PROTOCOL 8.3)."""
-
-SPREADS_KEPT = 200
-"""As many as REST gives (PROTOCOL 8.3)."""
 
 STEP_NS = 1000
 """Simulated time goes by in microseconds."""
@@ -49,14 +42,6 @@ _CONDUCTS: dict[str, Conduct] = {
 """What agents do under a status of the engine or of an instrument; under any other they stand still."""
 
 _CAUTION: tuple[Conduct, ...] = ("all", "quotes", "withdrawals", "nothing")
-
-
-class Spread(NamedTuple):
-    """The best bid and ask at one moment, in ticks."""
-
-    exchange_ns: int
-    bid: int
-    ask: int
 
 
 class Market:
@@ -109,8 +94,7 @@ class Market:
             for listing in chosen
         }
         self._first_trade_ids = {symbol: book.next_trade_id for symbol, book in self.engine.books.items()}
-        self._past: dict[str, tuple[History, deque[Print]]] = {}
-        self._spreads: dict[str, deque[Spread]] = {symbol: deque(maxlen=SPREADS_KEPT) for symbol in self._agents}
+        self._tapes: dict[str, Tape] = {}
         self._waiting = Effects([], [], [])
         self._wanted = set(self._agents)
         self._choose_moving()
@@ -153,16 +137,15 @@ class Market:
 
     def stats(self, symbol: str) -> History:
         """The candles and the last 24 hours of `symbol`, live."""
-        return self._past_of(symbol)[0]
+        return self._tape(symbol).stats
 
     def recent_trades(self, symbol: str, count: int = TRADES_KEPT) -> list[Print]:
         """The last trades of `symbol`, oldest first; at most `count`, and at most a thousand."""
-        trades = self._past_of(symbol)[1]
-        return list(itertools.islice(trades, max(0, len(trades) - count), None))
+        return self._tape(symbol).last_trades(count)
 
     def recent_spreads(self, symbol: str) -> list[Spread]:
         """Best bid and ask after each of the last two hundred moves that traded, oldest first."""
-        return list(self._spreads[symbol])
+        return list(self._tape(symbol).spreads)
 
     def truth(self, symbol: str, depth: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """What a correct client holds: (bids, asks), each a list of (price, qty) as on the wire, best first.
@@ -219,7 +202,7 @@ class Market:
         weights = self._weights
         move = moving[bisect_right(weights, int(random() * weights[-1]))].move(exchange_ns)
         if move.trades:
-            self._note(move)
+            self._tape(move.symbol).note(move, self.engine.books[move.symbol])
         return move
 
     @property
@@ -235,7 +218,7 @@ class Market:
         effects = self.engine.drain()
         for move in effects.moves:
             if move.trades:
-                self._note(move)
+                self._tape(move.symbol).note(move, self.engine.books[move.symbol])
         if self._waiting.moves:
             moves, reports, entries = self._waiting
             self._waiting = Effects([], [], [])
@@ -297,45 +280,14 @@ class Market:
         ]
         self._weights = list(itertools.accumulate(agents.listing.weight for agents in self._moving))
 
-    def _note(self, move: Move) -> None:
-        """Take a move that has trades into the statistics."""
-        symbol = move.symbol
-        stats, recent = self._past_of(symbol)
-        for trade in move.trades:
-            stats.add(trade)
-            recent.append(trade)
-        book = self.engine.books[symbol]
-        if book.bids.keys and book.asks.keys:
-            self._spreads[symbol].append(Spread(move.exchange_ns, -book.bids.keys[0], book.asks.keys[0]))
-
-    def _past_of(self, symbol: str) -> tuple[History, deque[Print]]:
-        """Statistics and trades of a symbol; made when they are first wanted, which takes a while."""
-        past = self._past.get(symbol)
-        if past is None:
-            past = self._past[symbol] = self._make_past(symbol)
-        return past
-
-    def _make_past(self, symbol: str) -> tuple[History, deque[Print]]:
-        listing = self._agents[symbol].listing
-        instrument = listing.instrument
-        random = Random(f"{self.seed} past of {symbol}")
-        price = max(1, int(listing.price.scaleb(instrument.price_precision)))
-        size = max(1, int(listing.size.scaleb(instrument.qty_precision)))
-        stats = make_history(price, size, random, self._start_ns - MINUTE_NS)
-        recent: deque[Print] = deque(maxlen=TRADES_KEPT)
-        times = sorted(random.randrange(1, MINUTE_NS // 1000) * 1000 for _ in range(TRADES_KEPT))
-        for number, ago_ns in enumerate(reversed(times)):
-            trade = Print(
-                self._first_trade_ids[symbol] - TRADES_KEPT + number,
-                random.random() < 0.5,
-                max(1, price + random.randrange(-listing.gap, listing.gap + 1)),
-                1 + int(size * random.random()),
-                random.random() < 0.45,
-                self._start_ns - ago_ns,
-            )
-            recent.append(trade)
-            stats.add(trade)
-        return stats, recent
+    def _tape(self, symbol: str) -> Tape:
+        """What traded in a symbol; made when it is first wanted, which takes a while."""
+        tape = self._tapes.get(symbol)
+        if tape is None:
+            random = Random(f"{self.seed} past of {symbol}")
+            listing = self._agents[symbol].listing
+            tape = self._tapes[symbol] = Tape(listing, self._first_trade_ids[symbol], self._start_ns, random)
+        return tape
 
     def _rescale(self, symbol: str, instrument: ListedInstrument, price_shift: int, qty_shift: int) -> None:
         """Count in the ticks and lots of `instrument` from now on."""
@@ -344,14 +296,5 @@ class Market:
             agents.listing, instrument=instrument, gap=max(1, shifted(agents.listing.gap, price_shift))
         )
         agents.rescale(listing)
-        if symbol in self._past:
-            stats, recent = self._past[symbol]
-            stats.rescale(price_shift, qty_shift)
-            trades = [
-                trade._replace(
-                    tick=max(1, shifted(trade.tick, price_shift)), lots=max(1, shifted(trade.lots, qty_shift))
-                )
-                for trade in recent
-            ]
-            self._past[symbol] = stats, deque(trades, maxlen=TRADES_KEPT)
-        self._spreads[symbol].clear()
+        if symbol in self._tapes:
+            self._tapes[symbol].rescale(price_shift, qty_shift)

@@ -257,7 +257,8 @@ class PublicCalls:
         pair = self.names.find(name)
         if pair is None:
             raise Refusal("EQuery:Unknown asset pair")
-        return pair
+        # As replies recorded from Kraken show it: one asked for as BTC/USD is told under that name.
+        return pair._replace(id=name) if "/" in name else pair
 
 
 class _Today:

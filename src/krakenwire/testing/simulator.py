@@ -49,7 +49,7 @@ class Simulator(ExchangeFace):
     ```python
     async with Simulator(symbols=["BTC/USD"], seed=7) as sim, sim.client("alice") as kraken:
         task = asyncio.create_task(bot(kraken))
-        sim.inject("lost_update", symbol="BTC/USD", after=1.0)
+        sim.inject("lose_update", symbol="BTC/USD", after=1.0)
         await sim.advance(30)
     ```
 
@@ -57,7 +57,8 @@ class Simulator(ExchangeFace):
     clock (the clients' own timers, a bot's `kraken.sleep`) is woken, each at its moment and one after the other. The
     same seed and the same calls give the same frames and events, byte for byte.
 
-    Use it as a context manager; it belongs to the event loop it was entered on.
+    It has the three WebSocket doors and no REST. Use it as a context manager; it belongs to the event loop it was
+    entered on.
 
     Args:
         symbols: what is traded, of the simulator's own listing; all of it if None.
@@ -109,9 +110,9 @@ class Simulator(ExchangeFace):
     async def __aenter__(self) -> Self:
         if self._state != "new":
             raise UsageError("this simulator was entered before; make another one")
-        self._state = "open"
-        await self.exchange.start()
         self.exchange.faults.play(self._script)
+        await self.exchange.start()
+        self._state = "open"
         return self
 
     async def __aexit__(

@@ -199,8 +199,8 @@ class SimulatorThread(ExchangeFace):
             rest_port=0 if _has_extra() else None,
             tls=None if self._certificate is None else self._certificate.server_context(),
         )
-        await server.start()
         server.exchange.faults.play(self._script)
+        await server.start()
         return server
 
 

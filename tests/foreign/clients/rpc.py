@@ -19,11 +19,18 @@ def tell(what: dict[str, Any]) -> None:
 
 
 async def serve(answer: Answer) -> None:
-    """Do what comes on standard input, one after the other, until it ends."""
-    tell({"ready": True})
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        request = json.loads(line)
+    """Do what comes on standard input, without waiting for what came before, until it ends."""
+
+    async def do(request: dict[str, Any]) -> None:
+        number = request["id"]
         try:
-            tell({"answer": await answer(request["call"], request.get("args", []), request.get("options", {}))})
+            tell({"id": number, "answer": await answer(request["call"], request["args"], request["options"])})
         except Exception as error:  # whatever the client raises is what the test wants to see
-            tell({"error": str(error), "class": type(error).__name__})
+            tell({"id": number, "error": str(error), "class": type(error).__name__})
+
+    tell({"id": 0, "answer": None})  # ready
+    tasks: set[asyncio.Task[None]] = set()
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        task = asyncio.create_task(do(json.loads(line)))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)

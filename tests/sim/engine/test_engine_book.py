@@ -106,3 +106,22 @@ def test_orders_are_recorded_only_on_demand() -> None:
         ("delete", 1, 4),
         ("modify", 2, 3),
     ]
+
+
+@given(st.booleans(), st.lists(st.tuples(st.integers(1, 16), st.integers(1, 9)), min_size=20, max_size=40))
+def test_checksum_follows_every_change_around_the_tenth_level(is_buy: bool, steps: list[tuple[int, int]]) -> None:
+    book = OrderBook("COIN/USD", 1000, START_NS)
+    # Deep enough from the start; each step adds to a level or makes it, or takes its first order away.
+    orders = [Resting(tick, None, is_buy, -tick if is_buy else tick, 5, START_NS) for tick in range(1, 13)]
+    for order in orders:
+        book.place(order)
+    for number, (tick, lots) in enumerate(steps, start=100):
+        assert book.checksum() == checksum(orders)
+        at_tick = [order for order in orders if order.tick == tick]
+        if at_tick and lots < 4:
+            book.remove(at_tick[0])
+            orders.remove(at_tick[0])
+        else:
+            orders.append(Resting(number, None, is_buy, -tick if is_buy else tick, lots, START_NS))
+            book.place(orders[-1])
+    assert book.checksum() == checksum(orders)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -84,6 +86,18 @@ async def test_fault_of_one_connection_is_over_once_that_is_gone(exchange: Excha
     assert (mine.is_healed, picked.is_healed, everybody.is_healed) == (True, True, False)
 
 
+async def test_fault_whose_connection_is_gone_before_it_begins_never_does(
+    exchange: Exchange, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = MemoryWire.connect(exchange)
+    waiting = exchange.faults.inject("delay", after=1.0, connection_id=client.peer.connection_id)
+    client.abort()
+    with caplog.at_level(logging.WARNING, logger="krakenwire.sim"):
+        await clock.advance(2)
+    assert (waiting.begun_ns, waiting.is_healed, exchange.faults.is_active) == (None, True, False)
+    assert "cannot begin: fault delay: no connection" in caplog.text
+
+
 async def test_one_is_picked_later_if_there_is_nobody_yet(exchange: Exchange, clock: ManualClock) -> None:
     fault = exchange.faults.inject("half_open", pick="one")
     first, second = MemoryWire.connect(exchange), MemoryWire.connect(exchange)
@@ -94,6 +108,19 @@ async def test_one_is_picked_later_if_there_is_nobody_yet(exchange: Exchange, cl
     assert len(second.frames) > 50
     exchange.faults.heal(fault.id)
     assert (first.ended, second.ended) == (1006, None)
+
+
+async def test_drip_to_a_client_in_memory_is_of_whole_frames(exchange: Exchange, clock: ManualClock) -> None:
+    client = MemoryWire.connect(exchange)
+    client.subscribe("book", "BTC/USD")
+    fault = exchange.faults.inject("slow_drip", bytes_per_second=1000.0)
+    seen = len(client.frames)
+    await clock.advance(5)
+    dripped = client.frames[seen:]
+    assert 3000 < sum(map(len, dripped)) <= 5000
+    assert all(json.loads(frame) for frame in dripped)
+    exchange.faults.heal(fault.id)
+    assert len(client.frames) > seen + 400
 
 
 async def test_momentary_fault_is_healed_when_it_was_injected_and_leaves_the_hot_path_alone(exchange: Exchange) -> None:
@@ -117,6 +144,34 @@ async def test_several_faults_at_one_frame_work_in_the_order_they_were_injected(
     updates = [each["type"] for each in client.messages("book")[1:]]
     assert updates[:3] == ["UPDATE", "UPDATE", "update"]
     assert (doubled.touched, lost.touched, marked.touched) == (1, 1, 2)
+
+
+async def test_fault_that_one_frame_of_two_has_healed_leaves_the_other_alone(
+    exchange: Exchange, clock: ManualClock
+) -> None:
+    client = MemoryWire.connect(exchange)
+    client.subscribe("book", "BTC/USD")
+    exchange.faults.inject("double_update")
+    marked = exchange.faults.inject("rewrite", pattern='"type":"update"', replacement='"type":"UPDATE"', count=1)
+    await clock.advance(0.2)
+    assert [each["type"] for each in client.messages("book")[1:4]] == ["UPDATE", "update", "update"]
+    assert marked.touched == 1
+
+
+async def test_healed_faults_hold_on_to_no_connection(exchange: Exchange, clock: ManualClock) -> None:
+    client = MemoryWire.connect(exchange)
+    client.subscribe("book", "BTC/USD")
+    for kind in ("lose_update", "mute", "crossed_book", "reorder_update", "delay", "half_open", "burst", "slow_drip"):
+        exchange.faults.inject(kind, pick="one")
+        await clock.advance(0.1)
+    exchange.faults.heal_all()
+    peer = weakref.ref(client.peer)
+    client.abort()
+    del client
+    await clock.advance(100)  # timers of the peer itself
+    gc.collect()
+    assert len(exchange.faults.log) == 8
+    assert peer() is None
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------

@@ -187,6 +187,9 @@ async def test_clock_that_is_ahead_shifts_every_time_that_is_told_and_then_is_ri
     trades = [each for each in map(json.loads, skewed.client.frames) if each.get("channel") == "trade"]
     assert any(seconds(each["data"][0]["timestamp"]) < true_ns / 1e9 for each in trades)
     assert fault.injected_ns == true_ns
+    assert all(touch.exchange_ns >= true_ns for touch in fault.touches)
+    assert fault.healed_ns is not None
+    assert fault.healed_ns > true_ns
     assert fault.touched > 100
 
 

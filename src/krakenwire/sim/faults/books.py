@@ -87,6 +87,10 @@ class CrossedBook(StreamFault[CrossedFilter]):
         super().disconnected(peer)
         self._heal_if_done()
 
+    def end(self) -> None:
+        """Leave what is crossed as it is: the checksum of the next update shows it."""
+        self._crossings.clear()
+
     def _cross(
         self, peer: Peer, stream: Stream, symbol: str, frame: bytes, match: re.Match[bytes]
     ) -> Sequence[bytes] | None:

@@ -88,6 +88,11 @@ class PeerFault(Fault[Q]):
         if peer is self.picked or peer.connection_id == self.parameters.connection_id:
             self.heal()
 
+    def let_go(self) -> None:
+        """Hold on to nobody."""
+        super().let_go()
+        self.picked = None
+
     def _matches(self, peer: Peer) -> bool:
         wanted = self.parameters
         return (

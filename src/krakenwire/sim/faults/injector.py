@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from random import Random
 from typing import Any
 
 import msgspec
@@ -20,6 +20,8 @@ from .script import Script
 from .skew import ClockSkew
 
 __all__ = ["MAX_LOG", "Faults"]
+
+_log = logging.getLogger("krakenwire.sim")
 
 MAX_LOG = 20_000
 """Faults that the log remembers; the oldest are forgotten first, if they are healed."""
@@ -67,8 +69,7 @@ class Faults:
             UsageError: there is no such kind or parameter, or this exchange cannot do it; the message says what
                 there is.
         """
-        random = Random(f"{self._seed}/{self._count + 1}/{kind}")
-        return self._inject(kind, read_parameters(kind, parameters), random)
+        return self._inject(kind, read_parameters(kind, parameters), f"{self._seed}/{self._count + 1}/{kind}")
 
     def play(self, script: Script) -> None:
         """Inject what a script says, when it says it, counted from now.
@@ -80,7 +81,7 @@ class Faults:
         """
         for plan in script.plans:
             for parameters in plan.variants():
-                self._make(plan.kind, parameters, Random(0)).check()
+                self._make(plan.kind, parameters, "").check()
         for number, plan in enumerate(script.plans):
             self._playing.append(Playing(plan, f"{script.seed}/{number}", self._host.clock, self._inject))
 
@@ -159,7 +160,8 @@ class Faults:
             elif frames:
                 before, frames = frames, []
                 for each in before:
-                    instead = fault.outgoing(peer, stream, each)
+                    # The first of them may have healed it.
+                    instead = None if fault.is_healed else fault.outgoing(peer, stream, each)
                     frames += (each,) if instead is None else instead
         return frames
 
@@ -190,11 +192,11 @@ class Faults:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _make(self, kind: str, parameters: Timing, random: Random) -> Fault[Any]:
-        return KINDS[kind](self._count + 1, parameters, self._host, random, now_ns=self._now_ns, over=self._heal)
+    def _make(self, kind: str, parameters: Timing, seed: str) -> Fault[Any]:
+        return KINDS[kind](self._count + 1, parameters, self._host, seed, now_ns=self._now_ns, over=self._heal)
 
-    def _inject(self, kind: str, parameters: Timing, random: Random) -> Fault[Any]:
-        fault = self._make(kind, parameters, random)
+    def _inject(self, kind: str, parameters: Timing, seed: str) -> Fault[Any]:
+        fault = self._make(kind, parameters, seed)
         fault.check()
         self._count = number = fault.id
         self._by_id[number] = fault
@@ -202,7 +204,7 @@ class Faults:
         if len(self._log) > MAX_LOG:
             self._forget_one()
         if parameters.after > 0:
-            fault.call_later(parameters.after, lambda: self._begin(fault))
+            fault.call_later(parameters.after, lambda: self._begin_late(fault))
         else:
             self._begin(fault)
         return fault
@@ -211,11 +213,21 @@ class Faults:
         """The exchange's time, as it is and not as it tells it."""
         return self._host.exchange_now_ns() - self.skew_ns
 
+    def _begin_late(self, fault: Fault[Any]) -> None:
+        try:
+            fault.check()
+        except UsageError as error:
+            _log.warning("a fault that waited cannot begin: %s", error)
+            self._heal(fault)
+        else:
+            self._begin(fault)
+
     def _begin(self, fault: Fault[Any]) -> None:
         fault.begun_ns = self._now_ns()
         if fault.is_momentary:
             fault.begin()
             fault.healed_ns = fault.begun_ns
+            fault.let_go()
             return
         self._set_active((*self._active, fault))
         if fault.parameters.duration is not None:
@@ -226,10 +238,10 @@ class Faults:
         if fault.is_healed:
             return
         fault.healed_ns = self._now_ns()
-        fault.cancel_timers()
         if fault in self._active:
             self._set_active(tuple(each for each in self._active if each is not fault))
             fault.end()
+        fault.let_go()
 
     def _set_active(self, active: tuple[Fault[Any], ...]) -> None:
         self._active = active

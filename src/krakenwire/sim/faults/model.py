@@ -69,7 +69,7 @@ class Fault(Generic[P]):
         number: its number among the faults of its exchange, from 1.
         parameters: how it was asked for.
         host: the exchange.
-        random: all its chance.
+        seed: of all its chance.
         now_ns: gives the exchange's time, the right one.
         over: tells the owner that the fault wants to be healed.
 
@@ -92,7 +92,7 @@ class Fault(Generic[P]):
         number: int,
         parameters: P,
         host: Host,
-        random: Random,
+        seed: str,
         *,
         now_ns: Callable[[], int],
         over: Callable[[Fault[Any]], None],
@@ -100,12 +100,13 @@ class Fault(Generic[P]):
         self.id = number
         self.parameters = parameters
         self.host = host
-        self.random = random
         self.injected_ns = now_ns()
         self.begun_ns: int | None = None
         self.healed_ns: int | None = None
         self.touches: list[Touch] = []
         self.touched = 0
+        self._seed = seed
+        self._random: Random | None = None
         self._now_ns = now_ns
         self._over = over
         self._repeated: dict[tuple[object, ...], Touch] = {}
@@ -118,6 +119,13 @@ class Fault(Generic[P]):
     def is_healed(self) -> bool:
         """True once it does nothing any more."""
         return self.healed_ns is not None
+
+    @property
+    def random(self) -> Random:
+        """All its chance; made when it is first needed, as most faults need none."""
+        if self._random is None:
+            self._random = Random(self._seed)
+        return self._random
 
     def record(self) -> dict[str, object]:
         """The fault as it stands in the log: plain values, ready for JSON."""
@@ -234,8 +242,10 @@ class Fault(Generic[P]):
         clock = self.host.clock
         self._timers.append(clock.call_at(clock.monotonic_ns() + round(seconds * NS_PER_S), callback))
 
-    def cancel_timers(self) -> None:
-        """Call nothing back any more; the owner does this when it heals the fault."""
+    def let_go(self) -> None:
+        """Call nothing back any more, and hold on to nothing but what the log needs; the owner says so at the end."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        self._repeated.clear()
+        self._random = None

@@ -27,7 +27,7 @@ class Playing:
         inject: does it.
     """
 
-    def __init__(self, plan: Plan, seed: str, clock: Clock, inject: Callable[[str, Timing, Random], object]) -> None:
+    def __init__(self, plan: Plan, seed: str, clock: Clock, inject: Callable[[str, Timing, str], object]) -> None:
         self._plan = plan
         self._seed = seed
         self._clock = clock
@@ -48,9 +48,9 @@ class Playing:
             self._timer = self._clock.call_at(self._start_ns + round(due * NS_PER_S), self._fire)
 
     def _fire(self) -> None:
-        random = Random(f"{self._seed}/{self._turn}/what")
+        seed = f"{self._seed}/{self._turn}"
         try:
-            self._inject(self._plan.kind, self._plan.parameters(random), random)
+            self._inject(self._plan.kind, self._plan.parameters(Random(f"{seed}/what")), seed)
         except UsageError as error:
             _log.warning("a fault of the script could not be injected: %s", error)
         self._turn += 1

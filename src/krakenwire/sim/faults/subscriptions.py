@@ -85,6 +85,11 @@ class Mute(StreamFault[MuteFilter]):
         if muted:
             self._heal_if_cured()
 
+    def end(self) -> None:
+        """Let everything be heard again."""
+        self._muted.clear()
+        self._acked.clear()
+
     def _notice(self, peer: Peer, answer: dict[str, Any]) -> None:
         """Follow the acks: an unsubscribe may cure, a subscribe may fall mute."""
         result = answer.get("result")
