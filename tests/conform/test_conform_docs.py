@@ -19,7 +19,7 @@ def test_page_has_every_rule_with_its_statement_its_sources_and_what_it_needs() 
 
 
 def test_rules_stand_under_their_sections() -> None:
-    found = {}
+    found: dict[str, str] = {}
     for part in PAGE.split("\n### ")[1:]:
         section = part.partition(" ")[0]
         found |= dict.fromkeys(re.findall(r"^\| `([\w.]+)`", part, re.MULTILINE), section)

@@ -17,9 +17,6 @@ from krakenwire.sim.server import SimulatorServer
 __all__ = ["ForeignClient", "ForeignError", "held", "running"]
 
 CLIENTS = Path(__file__).resolve().parent / "clients"
-PATIENCE_S = 40.0
-"""Until an answer counts as missing; python-kraken-sdk alone waits two seconds before it connects."""
-
 WHOLE_S = 50.0
 """Until a test counts as hanging: before pytest itself ends it, so that the client's last words are seen."""
 
@@ -46,8 +43,10 @@ class ForeignClient:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.messages: list[dict[str, Any]] = []
         self._process = process
-        self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._count = 0
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._changed = asyncio.Event()
+        self.ready = self._expect(0)
         self._reading = asyncio.create_task(self._read())
         self._last_words = asyncio.create_task(_drain(process.stderr))
 
@@ -57,28 +56,24 @@ class ForeignClient:
         Raises:
             ForeignError: what it raised.
         """
-        request = json.dumps({"call": call, "args": args, "options": options})
-        assert self._process.stdin is not None
-        self._process.stdin.write(request.encode() + b"\n")
-        return await self.answer()
+        return await self.begin(call, *args, **options)
 
-    async def answer(self) -> Any:
-        """Its next answer."""
-        async with asyncio.timeout(PATIENCE_S):
-            reply = await self._answers.get()
-        if "error" in reply:
-            raise ForeignError(reply["class"], reply["error"])
-        return reply.get("answer")
+    def begin(self, call: str, *args: Any, **options: Any) -> asyncio.Future[Any]:
+        """Call a method of it; the future gives what it returns, or raises ForeignError."""
+        assert self._process.stdin is not None
+        self._count += 1
+        request = json.dumps({"id": self._count, "call": call, "args": args, "options": options})
+        self._process.stdin.write(request.encode() + b"\n")
+        return self._expect(self._count)
 
     async def told(self, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """The first message that is `wanted`; waits for one."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                for message in self.messages:
-                    if wanted(message):
-                        return message
-                self._changed.clear()
-                await self._changed.wait()
+        while True:
+            for message in self.messages:
+                if wanted(message):
+                    return message
+            self._changed.clear()
+            await self._changed.wait()
 
     async def end(self) -> str:
         """Let it end; what it wrote to standard error."""
@@ -93,6 +88,10 @@ class ForeignClient:
         await self._reading
         return await self._last_words
 
+    def _expect(self, number: int) -> asyncio.Future[Any]:
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        return future
+
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
@@ -100,9 +99,15 @@ class ForeignClient:
             if "message" in told:
                 self.messages.append(told["message"])
                 self._changed.set()
+                continue
+            future = self._waiting.pop(told["id"])
+            if "error" in told:
+                future.set_exception(ForeignError(told["class"], told["error"]))
             else:
-                self._answers.put_nowait(told)
-        self._answers.put_nowait({"class": "Ended", "error": "the client ended"})
+                future.set_result(told["answer"])
+        for future in self._waiting.values():
+            future.set_exception(ForeignError("Ended", "the client ended"))
+            future.exception()  # whoever waits has it; if nobody does, nobody misses it
 
 
 async def _drain(pipe: asyncio.StreamReader | None) -> str:
@@ -133,7 +138,7 @@ async def running(python: str, script: str, *arguments: object, env: Mapping[str
     client = ForeignClient(process)
     try:
         async with asyncio.timeout(WHOLE_S):
-            await client.answer()
+            await client.ready
             yield client
     finally:
         words = await client.end()

@@ -109,8 +109,10 @@ async def test_balance_and_an_order_placed_amended_filled_and_cancelled(foreign:
             resting = await client.ask("fetch_open_orders")
             await client.ask("edit_order_ws", order["id"], "BTC/USD", "limit", "buy", 0.03, float(better))
             assert [(each.order_qty, each.amended) for each in sim.orders("bob")] == [(Decimal("0.03"), True)]
+            filled = client.begin("watch_my_trades")
+            await client.ask("fetch_time")  # it watches by now
             sim.place("alice", "BTC/USD", "sell", "0.01", better)
-            fills = await client.ask("watch_my_trades")
+            fills = await filled
             await client.ask("cancel_order_ws", order["id"])
             with pytest.raises(ForeignError, match="EOrder"):
                 await client.ask("cancel_order_ws", order["id"])

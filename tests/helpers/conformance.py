@@ -68,7 +68,7 @@ def rule_of(rule_id: str) -> Rule:
     return next(rule for rule in RULES if rule.id == rule_id)
 
 
-def target_of(server: SimulatorServer, *, seconds: float = 5.0) -> Target:
+def target_of(server: SimulatorServer, *, seconds: float = 5.0, symbol: str = "BTC/USD") -> Target:
     """Everything of a simulator, and one of its accounts."""
     alice = server.exchange.accounts.credentials("alice")
     return Target(
@@ -76,6 +76,7 @@ def target_of(server: SimulatorServer, *, seconds: float = 5.0) -> Target:
         auth=server.auth_url,
         l3=server.l3_url,
         rest=server.rest_url,
+        symbol=symbol,
         seconds=seconds,
         credentials=Credentials(alice.key, alice.secret),
     )
@@ -98,10 +99,16 @@ async def served(flaw: Flaw, monkeypatch: pytest.MonkeyPatch | None = None) -> A
 
 
 async def try_rules(
-    server: SimulatorServer, rules: Sequence[Rule], *, seconds: float = 5.0, patience: float = PATIENCE_S
+    server: SimulatorServer,
+    rules: Sequence[Rule],
+    *,
+    seconds: float = 5.0,
+    patience: float = PATIENCE_S,
+    symbol: str = "BTC/USD",
 ) -> dict[str, Outcome]:
     """What becomes of rules, by id."""
-    report = await examine(target_of(server, seconds=seconds), rules, clock=SystemClock(), patience=patience)
+    target = target_of(server, seconds=seconds, symbol=symbol)
+    report = await examine(target, rules, clock=SystemClock(), patience=patience)
     return {outcome.id: outcome for outcome in report.outcomes}
 
 

@@ -306,7 +306,7 @@ FLAWS: dict[str, Flaw] = {
     "subscribe.already": answers(r'"error":"Already subscribed"(.*"req_id":2402,)', r'"error":"No"\1'),
     "subscribe.one_depth": answers(r'"error":"Already subscribed"(.*"req_id":2403,)', r'"error":"No"\1'),
     "subscribe.intervals": answers(r'("req_id":2405,)(.*)"success":true', NO_SUCCESS),
-    "subscribe.snapshot": rewrite(r'.*"type":"snapshot".*"interval":1,.*', channel="ohlc"),
+    "subscribe.snapshot": rewrite(r'^.*?"type":"snapshot".*?"interval":1,.*', channel="ohlc"),
     "subscribe.snapshot_false": rewrite(r'"type":"update"', '"type":"snapshot"', channel="ticker"),
     "unsubscribe.acked": answers(r'("method":"unsubscribe".*"channel":"trade","symbol":")BTC/USD', r"\1ETH/USD"),
     "unsubscribe.instrument": answers(r'("method":"unsubscribe".*"channel":"instrument")', r'\1,"snapshot":true'),

@@ -250,9 +250,9 @@ def test_agents_keep_to_the_status_of_the_engine_and_of_their_instrument() -> No
         pit.book.records_orders = True
         moves = [market.step() for _ in range(400)]
         events = {change.event for move in moves for change in move.orders}
-        return events | {"trade" for move in moves if move.trades}
+        return events | {"market" if trade.market else "limit" for move in moves for trade in move.trades}
 
-    assert happens() == {"add", "modify", "delete", "trade"}
+    assert happens() == {"add", "modify", "delete", "limit", "market"}
     market.set_status("post_only")
     assert happens() == {"add", "modify", "delete"}
     market.set_status("cancel_only")
@@ -269,8 +269,10 @@ def test_agents_keep_to_the_status_of_the_engine_and_of_their_instrument() -> No
     market.set_status("online")
     market.change_instrument("BTC/USD", status="delisted")
     assert not market.can_move
+    market.change_instrument("BTC/USD", status="limit_only")
+    assert happens() == {"add", "modify", "delete", "limit"}
     market.change_instrument("BTC/USD", status="online")
-    assert "trade" in happens()
+    assert "market" in happens()
 
 
 def test_price_without_room_for_the_levels_is_refused() -> None:

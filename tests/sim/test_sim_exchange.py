@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import weakref
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from krakenwire.clock import ManualClock
 from krakenwire.errors import UsageError
 from krakenwire.sim.accounts import Accounts
 from krakenwire.sim.engine.book import Move
+from krakenwire.sim.engine.model import Refusal
 from krakenwire.sim.exchange import Exchange
 from krakenwire.sim.instruments import select
 from krakenwire.sim.market import Market
@@ -100,6 +103,28 @@ async def test_books_and_orders_of_clients_stay_true_while_accounts_trade() -> N
     assert all(book.apply(frame) for frame in public.frames if b'"book","type"' in frame)
     assert all(level3.apply(frame) for frame in l3.frames if b'"level3","type"' in frame)
     assert (book.levels("bids"), book.levels("asks")) == exchange.truth("BTC/USD", 25)
+    await exchange.close()
+
+
+async def test_order_that_expires_within_a_step_is_told_to_books_too() -> None:
+    exchange = Exchange(symbols=["BTC/USD"], hold=True)
+    public, auth = (MemoryClient.connect(exchange, door) for door in DOORS[:2])
+    public.ask("subscribe", channel="book", symbol=["BTC/USD"])
+    token = exchange.accounts.issue_token("alice", exchange.exchange_now_ns())
+    auth.ask("subscribe", channel="executions", token=token)
+    times = {"time_in_force": "gtd", "expire_time": "2026-01-01T00:00:00.100Z"}
+    for rank in range(10):
+        price = exchange.truth("BTC/USD", 10)[0][rank][0]
+        auth.ask("add_order", **limit(token, "buy", "1", price, **times))
+    await exchange.start()
+    exchange.release(2000)
+    await exchange.finished()
+    ended = [report["exec_type"] for each in auth.messages("executions") for report in each["data"]]
+    assert ended.count("expired") + ended.count("filled") == 10
+    assert ended.count("expired") >= 5
+    book = NaiveBook(10)
+    assert all(book.apply(frame) for frame in public.frames if b'"book","type"' in frame)
+    assert (book.levels("bids"), book.levels("asks")) == exchange.truth("BTC/USD", 10)
     await exchange.close()
 
 
@@ -282,8 +307,13 @@ async def test_client_that_is_gone_leaves_nothing_behind(desk: Desk) -> None:
     other, others_token = desk.subscribed()
     other.ask("cancel_all", token=others_token)
     await desk.clock.advance(901)
-    with pytest.raises(Exception, match="Invalid session"):
-        desk.exchange.accounts.account_of(token, desk.clock.now_ns(), auth.peer)
+    for client in (auth, l3):
+        with pytest.raises(Refusal, match="Invalid session"):
+            desk.exchange.accounts.account_of(token, desk.clock.now_ns(), client.peer)
+    peers = [weakref.ref(client.peer) for client in (auth, l3)]
+    del auth, l3, client
+    gc.collect()
+    assert [peer() for peer in peers] == [None, None]
 
 
 async def test_silent_private_client_without_subscription_is_closed_and_a_subscribed_one_kept(desk: Desk) -> None:

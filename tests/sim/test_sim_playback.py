@@ -138,6 +138,7 @@ async def test_file_is_served_over_a_socket(tmp_path: Path) -> None:
     path = tmp_path / "frames.jsonl"
     path.write_bytes(b"\n".join(FRAMES))
     async with SimulatorServer(Recording.load(path)) as server:
+        assert list(server.env()) == ["KRAKEN_WS_PUBLIC_URL"]
         client = await WsClient.connect(server.url)
         client.subscribe("book", "BTC/USD", depth=25)
         expected = [frame for frame in FRAMES if frame.startswith(b'{"channel":"book"') and b"BTC/USD" in frame]

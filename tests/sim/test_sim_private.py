@@ -322,15 +322,15 @@ async def test_order_that_expires_is_told_even_while_nothing_moves(desk: Desk) -
 
 async def test_each_of_several_orders_expires_at_its_own_moment(desk: Desk) -> None:
     client, token = desk.subscribed("executions")
-    for second in (40, 30, 50, 30):
-        expire_time = f"2023-11-14T22:13:{second}Z"
-        client.ask("add_order", **limit(token, "buy", "1", "3000", time_in_force="gtd", expire_time=expire_time))
-    client.ask("cancel_order", token=token, order_id=[client.messages("executions")[3]["data"][0]["order_id"]])
-    seconds = []
-    for _ in range(40):
+    for second in (40, 20, 50, 30):
+        times = {"time_in_force": "gtd", "expire_time": f"2023-11-14T22:13:{second}Z"}
+        client.ask("add_order", **limit(token, "buy", "1", "3000", cl_ord_id=f"until{second}", **times))
+    client.ask("cancel_order", token=token, cl_ord_id=["until20"])
+    expired = []
+    for passed in range(1, 40):
         await desk.clock.advance(1)
-        seconds += [report["timestamp"][17:19] for report in reports(client.news())]
-    assert seconds == ["30", "40", "50"]
+        expired += [(20 + passed, report["timestamp"][17:19]) for report in reports(client.news())]
+    assert expired == [(30, "30"), (40, "40"), (50, "50")]
 
 
 async def test_only_openings_and_ends_are_told_where_order_status_is_off(desk: Desk) -> None:

@@ -132,6 +132,13 @@ async def test_numbers_are_taken_as_exactly_as_they_were_written(desk: Desk) -> 
         assert pending["data"][0]["limit_price"] == Decimal(price)
 
 
+async def test_number_of_too_many_digits_makes_the_request_malformed(desk: Desk) -> None:
+    client, token = desk.subscribed()
+    for digits, error in ((100, "EGeneral:Invalid arguments:limit_price"), (101, "Malformed request")):
+        (answer,) = client.ask("add_order", **limit(token, "buy", "1", "0." + "1" * (digits - 2)))
+        assert answer["error"] == error
+
+
 async def test_market_order_is_filled_at_once(desk: Desk) -> None:
     client, token = desk.subscribed("executions")
     order = {name: value for name, value in limit(token, "sell", "0.01", "1").items() if name != "limit_price"}

@@ -23,7 +23,7 @@ from krakenwire.clock import NS_PER_S, SystemClock
 from krakenwire.conform import Credentials, Outcome, Report, Rule, Target, examine
 from krakenwire.conform.runner import OnOutcome, choose, report_of
 from krakenwire.errors import UsageError
-from krakenwire.net.endpoints import Endpoints, shown
+from krakenwire.net.endpoints import REST_SCHEMES, WEBSOCKET_SCHEMES, Endpoints, parse_url, shown
 from krakenwire.protocol.symbols import normalise
 
 __all__ = ["EXAMPLES", "conform"]
@@ -121,14 +121,18 @@ def _target(
         UsageError: for a URL that cannot work, or if trading is asked for without an account.
     """
     named = {
-        "KRAKEN_WS_PUBLIC_URL": url,
-        "KRAKEN_WS_AUTH_URL": auth_url,
-        "KRAKEN_WS_L3_URL": l3_url,
-        "KRAKEN_SPOT_URL": rest_url,
+        "--url": (url, "KRAKEN_WS_PUBLIC_URL", WEBSOCKET_SCHEMES),
+        "--auth-url": (auth_url, "KRAKEN_WS_AUTH_URL", WEBSOCKET_SCHEMES),
+        "--l3-url": (l3_url, "KRAKEN_WS_L3_URL", WEBSOCKET_SCHEMES),
+        "--rest-url": (rest_url, "KRAKEN_SPOT_URL", REST_SCHEMES),
     }
     # A public WebSocket given by hand is another server than the one that the environment names.
-    base: dict[str, str] = {} if url else dict(os.environ)
-    endpoints = Endpoints.from_environment(base | {name: value for name, value in named.items() if value})
+    places: dict[str, str] = {} if url else dict(os.environ)
+    for option, (value, variable, schemes) in named.items():
+        if value:
+            parse_url(value, schemes, option)
+            places[variable] = value
+    endpoints = Endpoints.from_environment(places)
     key, secret = os.environ.get("KRAKEN_API_KEY", ""), os.environ.get("KRAKEN_API_SECRET", "")
     if trading and not (key and secret):
         raise UsageError("--trading needs an account: set KRAKEN_API_KEY and KRAKEN_API_SECRET")

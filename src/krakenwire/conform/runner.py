@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from krakenwire.conform.rules import RULES
 from krakenwire.conform.subject import PATIENCE_S, Subject
 from krakenwire.conform.target import Target
 from krakenwire.conform.verdict import Outcome, Verdict
-from krakenwire.errors import ConnectFailed, UsageError
+from krakenwire.errors import ConnectFailed, UnknownSymbol, UsageError
 
 __all__ = ["OnOutcome", "Report", "choose", "examine", "report_of"]
 
@@ -90,6 +91,7 @@ async def examine(
 
     Raises:
         ConnectFailed: the public WebSocket cannot be reached, so nothing can be tested.
+        UnknownSymbol: the server does not list the target's symbol.
 
     Cancellation: partial; connections are closed, and orders that were placed are cancelled.
     """
@@ -117,6 +119,9 @@ async def examine(
     async with Subject(target, clock=clock, ssl_context=ssl_context, patience=patience) as subject:
         first = await subject.open()
         await first.close()
+        listed = await subject.symbols()
+        if listed and target.symbol not in listed:
+            raise UnknownSymbol(target.symbol, tuple(difflib.get_close_matches(target.symbol, listed, n=5, cutoff=0.4)))
         lanes: dict[Any, list[Rule]] = {}
         for rule in rules:
             why = target.why_not(rule.lane)

@@ -16,7 +16,7 @@ from krakenwire.conform.target import Target
 from krakenwire.conform.verdict import NotTested
 from krakenwire.conform.watch import Watch
 from krakenwire.conform.web import Reply, Web
-from krakenwire.conform.wire import Frame, Item
+from krakenwire.conform.wire import Frame, Item, Malformed
 from krakenwire.net.endpoints import is_loopback
 from krakenwire.net.websocket import WebSocketConnector
 
@@ -66,7 +66,8 @@ class Subject:
                 clock,
                 patience=patience,
                 pace=0.0 if is_loopback(target.rest) else POLITE_REST_S,
-                verify=True if ssl_context is None else ssl_context,
+                # As for the WebSockets: what SSL_CERT_FILE names is trusted, as the simulator's --tls prints it.
+                verify=ssl.create_default_context() if ssl_context is None else ssl_context,
             )
             if target.rest is not None
             else None
@@ -178,6 +179,14 @@ class Subject:
                 if pair.get("symbol") == wanted:
                     return pair
         raise NotTested(f"`instrument` does not list {wanted}; choose another by --symbol")
+
+    async def symbols(self) -> list[str]:
+        """What `instrument` lists; empty if it does not tell. Cancellation: safe."""
+        try:
+            found = [pair.get("symbol") for item in (await self.instruments()).data for pair in item.items("pairs")]
+        except (NotTested, Malformed):
+            return []
+        return [symbol for symbol in found if isinstance(symbol, str)]
 
     async def other_symbol(self) -> str:
         """A second symbol that trades.

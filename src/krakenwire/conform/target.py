@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from krakenwire.errors import UsageError
-from krakenwire.net.endpoints import Endpoints, is_loopback, parse_url, shown
+from krakenwire.net.endpoints import REST_SCHEMES, WEBSOCKET_SCHEMES, Endpoints, is_loopback, parse_url, shown
 
 __all__ = ["Credentials", "Target"]
-
-_WEBSOCKET = ("wss", "ws")
-_REST = ("https", "http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +46,11 @@ class Target:
     trading: bool = False
 
     def __post_init__(self) -> None:
-        parse_url(self.public, _WEBSOCKET, "--url")
+        parse_url(self.public, WEBSOCKET_SCHEMES, "--url")
         for url, schemes, name in (
-            (self.auth, _WEBSOCKET, "--auth-url"),
-            (self.l3, _WEBSOCKET, "--l3-url"),
-            (self.rest, _REST, "--rest-url"),
+            (self.auth, WEBSOCKET_SCHEMES, "--auth-url"),
+            (self.l3, WEBSOCKET_SCHEMES, "--l3-url"),
+            (self.rest, REST_SCHEMES, "--rest-url"),
         ):
             if url is None:
                 continue
@@ -62,8 +59,6 @@ class Target:
                 raise UsageError(f"{name}: expected {schemes[0]}:// where credentials are sent, got {shown(url)!r}")
         if not self.seconds > 0:
             raise UsageError(f"--seconds: expected more than 0, got {self.seconds:g}")
-        if "/" not in self.symbol:
-            raise UsageError(f"--symbol: expected a pair such as BTC/USD, got {self.symbol!r}")
 
     @property
     def is_loopback(self) -> bool:

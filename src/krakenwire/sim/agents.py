@@ -14,8 +14,11 @@ from .instruments import Listing
 
 __all__ = ["Agents", "Conduct", "Venue"]
 
-Conduct = Literal["all", "quotes", "withdrawals", "nothing"]
-"""What agents may do: everything; no trades; only withdraw; stand still."""
+Conduct = Literal["all", "limits", "quotes", "withdrawals", "nothing"]
+"""What agents may do: everything; no market orders; no trades; only withdraw; stand still."""
+
+TRADES = 0.14
+"""Which part of the moves are trades."""
 
 NEAR_RANKS = 6.0
 """Mean rank of an ordinary change: about eight in ten fall into the top ten."""
@@ -90,7 +93,7 @@ class Agents:
             self._act_restrained()
             return move
         chance = self._random()
-        if chance < 0.14:
+        if chance < TRADES:
             self._trade()
         elif chance < 0.16:
             for _ in range(4 + int(self._random() * 9)):
@@ -122,7 +125,9 @@ class Agents:
     # --- what can happen ------------------------------------------------------------------------------------
 
     def _act_restrained(self) -> None:
-        if self.conduct == "quotes":
+        if self.conduct == "limits" and self._random() < TRADES:
+            self._trade()
+        elif self.conduct in {"limits", "quotes"}:
             self._quote(NEAR_RANKS)
         elif self.conduct == "withdrawals":
             side = self._either_side()
@@ -206,7 +211,7 @@ class Agents:
         lots = sum([totals[key] for key in keys[:eaten]])
         if eaten == 0 or random() < 0.4:
             lots += 1 + int(random() * (totals[keys[eaten]] - 1))
-        market = random() < 0.45
+        market = random() < 0.45 and self.conduct == "all"
         self._venue.take(book, buys, None if market else keys[eaten], min(lots, self._most_lots), market)
         if len(keys) - side.held < self._least:
             self._restock(side)

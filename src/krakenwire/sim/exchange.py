@@ -271,7 +271,6 @@ class Exchange:
 
     def handle_changed(self) -> None:
         """Subscriptions or the room in a client's buffer changed."""
-        self._next_beat_ns = 0
         self._pace.look()
 
     def handle_disconnected(self, peer: Peer) -> None:

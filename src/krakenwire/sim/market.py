@@ -34,14 +34,14 @@ MEAN_STEPS = 1000
 
 _CONDUCTS: dict[str, Conduct] = {
     "online": "all",
-    "limit_only": "all",
+    "limit_only": "limits",
     "reduce_only": "all",
     "post_only": "quotes",
     "cancel_only": "withdrawals",
 }
 """What agents do under a status of the engine or of an instrument; under any other they stand still."""
 
-_CAUTION: tuple[Conduct, ...] = ("all", "quotes", "withdrawals", "nothing")
+_CAUTION: tuple[Conduct, ...] = ("all", "limits", "quotes", "withdrawals", "nothing")
 
 
 class Market:
