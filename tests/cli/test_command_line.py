@@ -11,7 +11,7 @@ from helpers.processes import Ended, objects, run, run_all
 from krakenwire import __version__
 from krakenwire.sim.instruments import default_listings
 
-COMMANDS = ("demo", "stream", "book", "replay", "sim", "doctor")
+COMMANDS = ("demo", "stream", "book", "replay", "sim", "conform", "doctor")
 
 
 def test_version_is_printed_alone() -> None:

@@ -58,13 +58,13 @@ def test_lines_for_people_name_event_and_symbol(simulated: Environment) -> None:
 
 def test_all_is_every_instrument(simulated: Environment) -> None:
     events = objects(run("stream", "book", "--symbol", "all", "--json", "-n", "40", env=simulated).out)
-    assert len({event["symbol"] for event in events}) == 12
+    assert len({event["symbol"] for event in events}) == 20
 
 
 def test_instruments_need_no_symbol(simulated: Environment) -> None:
     events = objects(run("stream", "instrument", "--json", "--seconds", "0.5", env=simulated).out)
     assert {event["event"] for event in events} <= {"Instrument", "Asset"}
-    assert len({event["symbol"] for event in events if event["event"] == "Instrument"}) == 12
+    assert len({event["symbol"] for event in events if event["event"] == "Instrument"}) == 20
 
 
 def test_url_goes_before_the_environment(simulated: Environment) -> None:

@@ -77,6 +77,7 @@ def test_demo_shows_a_live_table_and_then_the_report(screen: Screen) -> None:
     screen.resize(60, 20)
     screen.wait_for(lambda text: "…" in text)
     screen.resize(80, 24)
+    screen.wait_for(lambda text: "…" not in text and "MINA/GBP" in text)
     screen.press("C-c")
     last = screen.wait_for(lambda text: "exit 0" in text)
     assert "every one verified by its checksum" in last

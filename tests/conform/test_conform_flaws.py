@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.conformance import rule_of, served, try_rules
+from helpers.conformance import Flaw, rule_of, served, try_rules
 from helpers.flaws import FLAWS, OBSERVED
 from krakenwire.conform import RULES
 
@@ -52,6 +52,16 @@ async def test_rule_is_found_broken_under_its_fault_and_its_neighbours_are_not(
     assert broken[rule_id].got
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("rule_id", FLAWS)
+async def test_fault_breaks_no_rule_anywhere_else(rule_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    flaw = FLAWS[rule_id]
+    rules = [rule for rule in RULES if rule.id == rule_id or rule.id not in SLOW]
+    async with served(flaw, monkeypatch) as server:
+        outcomes = await try_rules(server, rules, seconds=flaw.seconds)
+    assert {each for each, outcome in outcomes.items() if outcome.verdict == "broken"} == {rule_id}
+
+
 @pytest.mark.parametrize("rule_id", OBSERVED)
 async def test_observation_tells_what_it_sees_and_is_never_broken(rule_id: str) -> None:
     sight = OBSERVED[rule_id]
@@ -62,3 +72,11 @@ async def test_observation_tells_what_it_sees_and_is_never_broken(rule_id: str) 
         seen = (await try_rules(server, rules))[rule_id]
     assert seen.verdict == "observed"
     assert sight.seen in seen.note
+
+
+async def test_observation_that_gets_no_answer_says_so_and_is_not_broken() -> None:
+    flaw = Flaw(faults=(("rewrite", {"pattern": '.*"method":"frobnicate".*', "channel": "answer"}),))
+    async with served(flaw) as server:
+        outcomes = await try_rules(server, [rule_of("observe.unknown_method")])
+    assert outcomes["observe.unknown_method"].verdict == "observed"
+    assert "none within" in outcomes["observe.unknown_method"].note

@@ -16,11 +16,17 @@ __all__ = ["Desk", "limit", "reports"]
 
 
 class Desk:
-    """An exchange of three pairs, held still by its clock."""
+    """An exchange of a few pairs, held still by its clock."""
 
-    def __init__(self, accounts: Accounts | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        accounts: Accounts | None = None,
+        *,
+        symbols: tuple[str, ...] = ("BTC/USD", "ETH/BTC", "ADA/EUR"),
+        **options: Any,
+    ) -> None:
         self.clock = ManualClock()
-        market = Market(select(["BTC/USD", "ETH/BTC", "ADA/EUR"]), seed=1, start_ns=self.clock.now_ns())
+        market = Market(select(symbols), seed=1, start_ns=self.clock.now_ns())
         self.exchange = Exchange(market, accounts=accounts, clock=self.clock, **{"rate": 100, **options})
 
     def client(self) -> MemoryClient:

@@ -109,7 +109,7 @@ async def test_books_and_orders_of_clients_stay_true_while_accounts_trade() -> N
 async def test_order_that_expires_within_a_step_is_told_to_books_too() -> None:
     exchange = Exchange(symbols=["BTC/USD"], hold=True)
     public, auth = (MemoryClient.connect(exchange, door) for door in DOORS[:2])
-    public.ask("subscribe", channel="book", symbol=["BTC/USD"])
+    public.ask("subscribe", channel="book", symbol=["BTC/USD"], depth=1000)
     token = exchange.accounts.issue_token("alice", exchange.exchange_now_ns())
     auth.ask("subscribe", channel="executions", token=token)
     times = {"time_in_force": "gtd", "expire_time": "2026-01-01T00:00:00.100Z"}
@@ -117,14 +117,16 @@ async def test_order_that_expires_within_a_step_is_told_to_books_too() -> None:
         price = exchange.truth("BTC/USD", 10)[0][rank][0]
         auth.ask("add_order", **limit(token, "buy", "1", price, **times))
     await exchange.start()
-    exchange.release(2000)
-    await exchange.finished()
+    book, seen = NaiveBook(1000), 0
+    for _ in range(100):
+        exchange.release(20)
+        await exchange.finished()
+        frames, seen = public.frames[seen:], len(public.frames)
+        assert all(book.apply(frame) for frame in frames if b'"book","type"' in frame)
+        assert (book.levels("bids"), book.levels("asks")) == exchange.truth("BTC/USD", 1000)
     ended = [report["exec_type"] for each in auth.messages("executions") for report in each["data"]]
     assert ended.count("expired") + ended.count("filled") == 10
     assert ended.count("expired") >= 5
-    book = NaiveBook(10)
-    assert all(book.apply(frame) for frame in public.frames if b'"book","type"' in frame)
-    assert (book.levels("bids"), book.levels("asks")) == exchange.truth("BTC/USD", 10)
     await exchange.close()
 
 

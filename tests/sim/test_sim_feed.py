@@ -122,6 +122,19 @@ def test_candles_add_up_to_the_trades(interval: int) -> None:
     assert again == [candles[candle["interval_begin"]] for candle in again]
 
 
+@pytest.mark.parametrize(
+    ("opened", "last", "percent"),
+    # What recorded frames say: a last price, a change, and the change in percent.
+    [(615608, 659728, "7.17"), (616299, 658437, "6.84"), (10052, 10035, "-0.17")],
+)
+def test_change_in_percent_is_rounded_as_kraken_rounds_it(opened: int, last: int, percent: str) -> None:
+    stream = Stream("ticker", "BTC/USD", "trades")
+    market, feed = make(stream)
+    stats = market.stats("BTC/USD")
+    stats.day.open, stats.last = opened, last
+    assert f'"change_pct":{percent},'.encode() in feed.snapshot(stream)
+
+
 def test_ticker_forgets_what_is_older_than_a_day() -> None:
     market, _ = make()
     market.move_only(["BTC/USD"])
@@ -147,7 +160,7 @@ def test_instrument_snapshot_has_every_field_and_numbers_in_their_short_form() -
     margined = "margin_initial position_limit_long position_limit_short"
     fields = (
         "symbol base quote status qty_precision qty_increment price_precision cost_precision marginable has_index "
-        f"cost_min {margined} tick_size price_increment qty_min"
+        f"ws_display_price_precision cost_min {margined} tick_size price_increment qty_min"
     )
     assert list(data["pairs"][0]) == fields.split()
     assert set(fields.split()) - set(data["pairs"][2]) == set(margined.split())
@@ -197,6 +210,7 @@ def test_changed_precision_is_told_first_and_then_its_books_anew() -> None:
     ]  # fmt: skip
     data = json.loads(pit.frames[0][1])["data"]["pairs"][0]
     assert (data["price_precision"], data["price_increment"], data["qty_precision"]) == (3, 0.001, 5)
+    assert data["ws_display_price_precision"] == 3
     assert all(b'"type":"snapshot"' in frame for _, frame in pit.frames[1:])
     pit.check()
     pit.step(400)

@@ -112,6 +112,17 @@ async def test_wrong_subscription_is_refused_and_nothing_is_subscribed(
     assert not client.peer.has_subscriptions
 
 
+async def test_options_of_balances_may_stand_beside_the_parameters_too(desk: Desk) -> None:
+    for options, kinds in (({"rebased": False}, ["snapshot"]), ({"users": "all"}, [])):
+        client = desk.client()
+        request = {"method": "subscribe", "params": {"channel": "balances", "token": desk.token()}, **options}
+        client.peer.receive(json.dumps(request).encode())
+        ack, *opening = client.news()
+        assert (ack["success"], [frame["type"] for frame in opening]) == (True, kinds)
+    client.peer.receive(json.dumps(request | {"params": {"channel": "executions"}}).encode())
+    assert client.news()[0]["error"] == "Unsupported field: 'users' for the given msg type: subscribe"
+
+
 async def test_expired_token_is_refused_unless_a_subscription_keeps_it(desk: Desk) -> None:
     holder, token = desk.subscribed("balances")
     await desk.clock.advance(901)
@@ -173,18 +184,19 @@ async def test_life_of_an_order_is_told_sparsely_in_kraken_words(desk: Desk) -> 
         f'{{"channel":"executions","type":"update","data":[{{"order_id":"{order_id}","symbol":"BTC/USD",'
         '"order_qty":0.50000000,"cum_cost":0.00000,"time_in_force":"GTC","exec_type":"pending_new","side":"buy",'
         '"order_type":"limit","order_userref":3,"limit_price_type":"static","limit_price":60000.0,"stop_price":0.0,'
-        f'"order_status":"pending_new","fee_usd_equiv":0.0000,"fee_ccy_pref":"fciq","timestamp":"{TIME}"}}],'
+        f'"order_status":"pending_new","fee_usd_equiv":0.00000,"fee_ccy_pref":"fciq","timestamp":"{TIME}"}}],'
         '"sequence":2}'
     )
     assert new == (
         f'{{"channel":"executions","type":"update","data":[{{"timestamp":"{TIME}","order_status":"new",'
         f'"exec_type":"new","order_userref":3,"order_id":"{order_id}"}}],"sequence":3}}'
     )
+    since = len(client.frames)
     (amended,) = reports(client.ask("amend_order", token=token, order_id=order_id, limit_price=Decimal("61000.5")))
     assert amended == {
         "timestamp": TIME,
-        "order_status": "new",
         "exec_type": "amended",
+        "order_status": "new",
         "cum_qty": Decimal("0.00000000"),
         "reason": "User requested",
         "amended": True,
@@ -194,6 +206,7 @@ async def test_life_of_an_order_is_told_sparsely_in_kraken_words(desk: Desk) -> 
         "order_userref": 3,
         "order_id": order_id,
     }
+    assert list(json.loads(client.frames[since + 1])["data"][0]) == list(amended)
     (canceled,) = reports(client.ask("cancel_order", token=token, order_id=[order_id]))
     assert canceled == {
         "timestamp": TIME,
@@ -201,8 +214,8 @@ async def test_life_of_an_order_is_told_sparsely_in_kraken_words(desk: Desk) -> 
         "exec_type": "canceled",
         "cum_qty": 0,
         "cum_cost": 0,
-        "avg_price": 0,
         "fee_usd_equiv": 0,
+        "avg_price": 0,
         "order_userref": 3,
         "cancel_reason": "User requested",
         "reason": "User requested",
@@ -261,17 +274,33 @@ async def test_deposit_is_told_as_one_and_only_to_its_account(desk: Desk) -> Non
     assert bob.news() == []
 
 
-async def test_fees_in_other_currencies_are_valued_in_dollars_where_a_book_tells_their_price(desk: Desk) -> None:
+async def test_fees_in_other_currencies_are_valued_in_dollars_where_books_tell_their_price() -> None:
+    desk = Desk(symbols=("BTC/USD", "ETH/BTC", "BTC/EUR", "ADA/EUR", "MINA/GBP"))
     client, token = desk.subscribed("executions")
-    for symbol, has_price in (("ETH/BTC", True), ("ADA/EUR", False)):
-        price = desk.price("ask", symbol=symbol)
-        qty = {"ETH/BTC": "0.5", "ADA/EUR": "100"}[symbol]
-        order = limit(token, "buy", qty, price) | {"symbol": symbol}
+    in_btc, in_eur = desk.price("bid"), desk.price("bid") / desk.price("bid", symbol="BTC/EUR")
+    for symbol, qty, worth in (("ETH/BTC", "0.5", in_btc), ("ADA/EUR", "100", in_eur), ("MINA/GBP", "100", None)):
+        order = limit(token, "buy", qty, desk.price("ask", symbol=symbol)) | {"symbol": symbol}
         (trade, *_) = (each for each in reports(client.ask("add_order", **order)) if each["exec_type"] == "trade")
-        assert ("fee_usd_equiv" in trade) is has_price
-        if has_price:
-            expected = trade["fees"][0]["qty"] * desk.price("bid")
-            assert abs(trade["fee_usd_equiv"] - expected) <= Decimal("0.0001")
+        assert ("fee_usd_equiv" in trade) is (worth is not None)
+        if worth is not None:
+            expected = trade["fees"][0]["qty"] * worth
+            assert abs(trade["fee_usd_equiv"] - expected) <= Decimal("0.000001")
+
+
+async def test_fill_has_its_fees_with_the_digits_of_its_cost_and_is_filled_in_a_snapshot_if_it_was_the_last(
+    desk: Desk,
+) -> None:
+    trader, token = desk.subscribed("executions")
+    trader.ask("add_order", **limit(token, "buy", "0.001", desk.price("ask")))
+    client = desk.client()
+    client.ask("subscribe", channel="executions", token=token, snap_trades=True)
+    live, snapshot = trader.frames[-2].decode(), client.frames[-1].decode()
+    assert [each["order_status"] for each in json.loads(live)["data"]] == ["partially_filled"]
+    assert [each["order_status"] for each in json.loads(snapshot)["data"]] == ["filled"]
+    for text in (live, snapshot):
+        (record,) = json.loads(text, parse_float=str)["data"]
+        figures = (record["cost"], record["fee_usd_equiv"], record["fees"][0]["qty"])
+        assert [len(figure.partition(".")[2]) for figure in figures] == [5, 5, 5]
 
 
 async def test_open_order_in_a_snapshot_is_told_whole(desk: Desk) -> None:
@@ -322,10 +351,10 @@ async def test_order_that_expires_is_told_even_while_nothing_moves(desk: Desk) -
 
 async def test_each_of_several_orders_expires_at_its_own_moment(desk: Desk) -> None:
     client, token = desk.subscribed("executions")
-    for second in (40, 20, 50, 30):
+    for second in (40, 25, 50, 30):
         times = {"time_in_force": "gtd", "expire_time": f"2023-11-14T22:13:{second}Z"}
         client.ask("add_order", **limit(token, "buy", "1", "3000", cl_ord_id=f"until{second}", **times))
-    client.ask("cancel_order", token=token, cl_ord_id=["until20"])
+    client.ask("cancel_order", token=token, cl_ord_id=["until25"])
     expired = []
     for passed in range(1, 40):
         await desk.clock.advance(1)

@@ -31,7 +31,10 @@ DECAY = {"60": 1.0, "125": 2.34, "180": 3.75}
 """By how much the trading counter falls in a second, by the tier's threshold (PROTOCOL 9.5)."""
 ADD_AND_CANCEL = 9.0
 """What an order costs that is cancelled within five seconds."""
+AMEND = 4.0
+"""What an amend costs within five seconds."""
 RESERVE = 20.0
+"""Room left for what we do not know of."""
 
 
 class Quote(NamedTuple):
@@ -138,6 +141,8 @@ class Desk:
         """
         line = await self.line()
         answer = await line.answer(method, params | {"token": await self._subject.token()}, req_id=req_id)
+        if method == "amend_order":
+            self._counter += AMEND
         if method == "add_order":
             order_id = answer.result.get("order_id")
             if type(order_id) is str and order_id:

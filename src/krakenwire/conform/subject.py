@@ -196,12 +196,10 @@ class Subject:
 
         Cancellation: safe.
         """
-        online = [
-            pair.text("symbol")
-            for item in (await self.instruments()).data
-            for pair in item.items("pairs")
-            if pair.get("status") == "online" and pair.get("symbol") != self.symbol
-        ]
+        listed = [pair for item in (await self.instruments()).data for pair in item.items("pairs")]
+        online = [pair.text("symbol") for pair in listed if pair.get("status") == "online"]
+        # One that is spelt wrongly is the business of the rule about spelling.
+        online = [symbol for symbol in online if symbol not in (self.symbol, symbol.lower())]
         if not online:
             raise NotTested("only one symbol trades here")
         return next((symbol for symbol in ("ETH/USD", "BTC/USD", "BTC/EUR") if symbol in online), online[0])

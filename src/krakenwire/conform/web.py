@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections.abc import Mapping
 from urllib.parse import urlencode
@@ -14,14 +13,12 @@ from krakenwire._version import __version__
 from krakenwire.clock import NS_PER_S, Clock
 from krakenwire.conform.target import Credentials
 from krakenwire.conform.verdict import NotTested, broken
-from krakenwire.conform.wire import Frame, Item, encode, shorten
+from krakenwire.conform.wire import Frame, Item, encode
 from krakenwire.errors import ConnectFailed
 from krakenwire.net.endpoints import shown
 from krakenwire.protocol.auth import sign
 
 __all__ = ["Reply", "Web"]
-
-_TOKEN = re.compile(rb'("token"\s*:\s*")[^"]*"')
 
 
 class Reply(Frame):
@@ -40,11 +37,6 @@ class Reply(Frame):
         """The texts in `error`."""
         errors = self.fields.get("error")
         return [each for each in errors if isinstance(each, str)] if isinstance(errors, list) else []
-
-    @property
-    def shortened(self) -> str:
-        """What a report shows: without the token that it may hold."""
-        return shorten(_TOKEN.sub(rb'\1..."', self.text))
 
     @property
     def outcome(self) -> Item:

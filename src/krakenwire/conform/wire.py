@@ -15,6 +15,7 @@ __all__ = ["Frame", "Item", "Malformed", "Number", "decode", "encode", "in_words
 LONGEST_SHOWN = 300
 """Characters of a frame that a report shows."""
 
+_TOKEN = re.compile(rb'("token"\s*:\s*")[^"]*"')
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
 
 
@@ -160,8 +161,8 @@ class Frame:
 
     @property
     def shortened(self) -> str:
-        """What a report shows."""
-        return shorten(self.text)
+        """What a report shows: without a token that it may hold."""
+        return shorten(_TOKEN.sub(rb'\1..."', self.text))
 
 
 class Item:

@@ -54,8 +54,8 @@ def encode_ticker(
     price, qty = instrument.price_precision, instrument.qty_precision
     day = stats.day
     change = stats.last - day.open
-    # in hundredths of a percent, rounded towards zero
-    percent = abs(change) * 10_000 // day.open * (1 if change >= 0 else -1)
+    # in hundredths of a percent, rounded half up as recorded frames have it
+    percent = (abs(change) * 20_000 + day.open) // (2 * day.open) * (1 if change >= 0 else -1)
     return (
         f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{instrument.symbol}",'
         f'"bid":{format_number(touch.bid, price)},"bid_qty":{format_number(touch.bid_lots, qty)},'

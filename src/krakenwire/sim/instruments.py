@@ -38,6 +38,7 @@ class ListedInstrument(msgspec.Struct, frozen=True, kw_only=True):
     cost_precision: int
     marginable: bool = False
     has_index: bool = True
+    ws_display_price_precision: int | None = None
     cost_min: Decimal
     margin_initial: Decimal | None = None
     position_limit_long: int | None = None
@@ -99,6 +100,7 @@ def _listing(
             price_precision=price_precision,
             cost_precision=cost_precision,
             marginable=margin is not None,
+            ws_display_price_precision=price_precision,
             cost_min=Decimal(cost_min),
             margin_initial=Decimal(margin[0]) if margin else None,
             position_limit_long=margin[1] if margin else None,

@@ -130,6 +130,7 @@ class Recording:
                 tick_size=tick,
                 price_increment=tick,
                 qty_min=lot,
+                ws_display_price_precision=price,
             )
         return list(described.values())
 

@@ -120,7 +120,7 @@ class PrivateSession(DoorSession):
 
     def _handle(self, message: Message, time_in: int, monotonic_ns: int) -> list[Reply]:
         if message.method in METHODS:
-            account = self._account_of(message, "EGeneral:Invalid arguments:token")
+            account = self._account_of(message)
             answers = self._trading.do(account, message, self._now_ns())
             return [(None, self._answer(message, answer, time_in)) for answer in answers]
         channel = message.params.get("channel")
@@ -146,7 +146,7 @@ class PrivateSession(DoorSession):
         }
         if message.params.get("users", "all") != "all":
             raise Refused("Malformed request", message.method, message.req_id)
-        account = self._account_of(message, "Token(s) not found")
+        account = self._account_of(message)
         permissions = self._accounts.permissions(account)
         if not (permissions.query_orders if stream == EXECUTIONS else permissions.query_funds):
             raise Refused("EGeneral:Permission denied", message.method, message.req_id)
@@ -189,7 +189,7 @@ class PrivateSession(DoorSession):
         return records
 
     def _unsubscribe(self, stream: Stream, message: Message, time_in: int) -> bytes:
-        self._account_of(message, "Token(s) not found")
+        self._account_of(message)
         if stream not in self._subscriptions:
             raise Refused("Subscription Not Found", message.method, message.req_id)
         del self._subscriptions[stream]
@@ -198,11 +198,11 @@ class PrivateSession(DoorSession):
         result = {"channel": stream.channel}
         return encode_result(message.method, message.req_id, result, time_in, self._now_ns())
 
-    def _account_of(self, message: Message, missing: str) -> str:
+    def _account_of(self, message: Message) -> str:
         """Whose token a message carries; raises Refused."""
         token = message.params.get("token")
         if not isinstance(token, str):
-            raise Refused(missing, message.method, message.req_id)
+            raise Refused("Token(s) not found", message.method, message.req_id)
         try:
             self.account = self._accounts.account_of(token, self._now_ns(), self._connection)
         except Refusal as refusal:

@@ -15,8 +15,6 @@ from .wire import format_time
 __all__ = ["ReportText", "encode_private"]
 
 USD = "USD"
-USD_UNIT = Decimal("0.0001")
-USD_DECIMALS = 4
 
 _ROUNDING = Context(prec=100, rounding=ROUND_HALF_UP)
 
@@ -37,8 +35,8 @@ class ReportText:
     """Writes orders, fills and ledger entries at the precisions of their instruments and assets.
 
     The fields and their order are those of frames seen on the wire: an order without an id of the client's shows the
-    `order_userref` 0, one with a `cl_ord_id` no `order_userref`; `fee_usd_equiv` is left out where no book of this
-    exchange tells what the quote asset is worth.
+    `order_userref` 0, one with a `cl_ord_id` no `order_userref`; fees are padded to the pair's cost precision;
+    `fee_usd_equiv` is left out where no books of this exchange tell what the quote asset is worth.
 
     Args:
         engine: knows the instruments, and what a quote asset is worth.
@@ -56,15 +54,15 @@ class ReportText:
             return self._trade(report, report.execution, self._progress(order))
         if kind == "pending_new":
             return _object(self._whole(order, "pending_new"))
-        fields = [
-            f'"timestamp":"{format_time(report.exchange_ns)}"',
-            f'"order_status":"{order.status}"',
-            f'"exec_type":"{kind}"',
-        ]
+        fields = [f'"timestamp":"{format_time(report.exchange_ns)}"']
+        status, type_ = f'"order_status":"{order.status}"', f'"exec_type":"{kind}"'
         if kind in {"amended", "restated"}:
-            fields += self._amended(order)
-        elif kind != "new":
-            fields += [*self._progress(order), *self._usd("fee_usd_equiv", order.symbol, order.fee)]
+            fields += [type_, status, *self._amended(order)]
+        else:
+            fields += [status, type_]
+            if kind != "new":
+                cum_qty, cum_cost, avg_price = self._progress(order)
+                fields += [cum_qty, cum_cost, *self._usd_fee(order.symbol, order.fee), avg_price]
         fields += _ids(order)
         if order.post_only:
             fields.append('"post_only":true')
@@ -83,8 +81,13 @@ class ReportText:
         return _object(fields)
 
     def fill(self, report: Report) -> str:
-        """A fill as the snapshot has it."""
-        return self.update(report) if report.execution is None else self._trade(report, report.execution, [])
+        """A fill as the snapshot has it; there, what completed its order is `filled`."""
+        order, execution = report.order, report.execution
+        if execution is None:
+            return self.update(report)
+        if order.cum_qty == order.order_qty:
+            report = msgspec.structs.replace(report, order=msgspec.structs.replace(order, status="filled"))
+        return self._trade(report, execution, [])
 
     def balance(self, asset: str, amount: Decimal) -> str:
         """What is held of an asset as the snapshot has it (PROTOCOL 4.2)."""
@@ -130,7 +133,7 @@ class ReportText:
             fields.append('"post_only":true')
         fields += [
             f'"order_status":"{order.status}"',
-            *self._usd("fee_usd_equiv", order.symbol, order.fee),
+            *self._usd_fee(order.symbol, order.fee),
             '"fee_ccy_pref":"fciq"',
             f'"timestamp":"{format_time(order.updated_ns)}"',
         ]
@@ -159,7 +162,7 @@ class ReportText:
     def _trade(self, report: Report, execution: Execution, progress: list[str]) -> str:
         order = report.order
         instrument = self._engine.instrument(order.symbol)
-        fee = self._money(execution.fee_asset, execution.fee)
+        fee = _number(execution.fee, instrument.cost_precision)
         return _object(
             [
                 f'"order_id":"{order.order_id}"',
@@ -177,7 +180,7 @@ class ReportText:
                 f'"timestamp":"{format_time(report.exchange_ns)}"',
                 f'"order_status":"{order.status}"',
                 *progress,
-                *self._usd("fee_usd_equiv", order.symbol, execution.fee),
+                *self._usd_fee(order.symbol, execution.fee),
                 f'"fees":[{{"asset":"{execution.fee_asset}","qty":{fee}}}]',
             ]
         )
@@ -185,16 +188,39 @@ class ReportText:
     def _money(self, asset: str, amount: Decimal) -> str:
         return _number(amount, self._precisions.get(asset, 0))
 
-    def _usd(self, name: str, symbol: str, amount: Decimal) -> list[str]:
-        """An amount of the quote asset of `symbol` in US dollars, at the best bid there is; [] if nobody bids."""
-        quote = self._engine.instrument(symbol).quote
-        if quote != USD:
-            book = self._engine.books.get(f"{quote}/{USD}")
-            if book is None or not book.bids.keys:
-                return []
-            rate = Decimal(-book.bids.keys[0]).scaleb(-self._engine.instrument(book.symbol).price_precision)
-            amount = _ROUNDING.multiply(amount, rate)
-        return [f'"{name}":{_number(amount.quantize(USD_UNIT, context=_ROUNDING), USD_DECIMALS)}']
+    def _usd_fee(self, symbol: str, fee: Decimal) -> list[str]:
+        """A fee in the quote asset of `symbol`, in US dollars; [] if nobody bids for what would tell its worth."""
+        instrument = self._engine.instrument(symbol)
+        worth = self._worth(instrument.quote)
+        if worth is None:
+            return []
+        decimals = instrument.cost_precision
+        amount = _ROUNDING.multiply(fee, worth)
+        if instrument.quote != USD:
+            amount = amount.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING)
+        return [f'"fee_usd_equiv":{_number(amount, decimals)}']
+
+    def _worth(self, asset: str) -> Decimal | None:
+        """What one of `asset` is worth in US dollars: by its own book, or by something that is sold for both."""
+        if asset == USD:
+            return Decimal(1)
+        direct = self._bid(f"{asset}/{USD}")
+        if direct is not None:
+            return direct
+        for symbol in self._engine.books:
+            base, quote = symbol.split("/")
+            if quote == asset:
+                in_usd, in_asset = self._bid(f"{base}/{USD}"), self._bid(symbol)
+                if in_usd is not None and in_asset is not None:
+                    return _ROUNDING.divide(in_usd, in_asset)
+        return None
+
+    def _bid(self, symbol: str) -> Decimal | None:
+        """The best bid of a book; None if it has none, or there is no such book."""
+        book = self._engine.books.get(symbol)
+        if book is None or not book.bids.keys:
+            return None
+        return Decimal(-book.bids.keys[0]).scaleb(-self._engine.instrument(symbol).price_precision)
 
 
 def _ids(order: OrderState) -> list[str]:

@@ -46,6 +46,9 @@ _FIELDS: Mapping[str, Collection[str]] = {
     "instrument": {"snapshot", "include_tokenized_assets", "execution_venue"},
     "level3": {"symbol", "depth", "snapshot"},
 }
+_BESIDE = ("users", "rebased")
+"""Parameters of `balances` that the documentation has beside `params`, and Kraken's own tool in them (PROTOCOL 4.2)."""
+
 _WARNINGS = {
     "ohlc": ["timestamp is deprecated, use interval_begin"],
     "instrument": ["tick_size is deprecated, use price_increment"],
@@ -124,10 +127,11 @@ def read_message(frame: bytes, methods: Collection[str]) -> Message:
         return Message(method, req_id, {})
     if method not in methods:
         raise Refused("Unsupported event", method, req_id)
-    refuse_unknown(message, {"method", "req_id", "params"}, method, req_id)
+    beside = _BESIDE if isinstance(params, dict) and params.get("channel") == "balances" else ()
+    refuse_unknown(message, {"method", "req_id", "params", *beside}, method, req_id)
     if not isinstance(params, dict):
         raise Refused("Malformed request", method, req_id)
-    return Message(method, req_id, params)
+    return Message(method, req_id, {**{name: message[name] for name in beside if name in message}, **params})
 
 
 def read_request(message: Message, channels: Collection[str]) -> Request:

@@ -217,6 +217,8 @@ class _Params:
             return None
         if type(value) is int and abs(value) < 10**MAX_MAGNITUDE:
             return Decimal(value)
+        if not isinstance(value, int | Decimal) or isinstance(value, bool):
+            raise Refusal(f"{name.capitalize()} field must be a number_float")
         if not isinstance(value, Decimal):
             raise _invalid(name)
         exponent = value.as_tuple().exponent

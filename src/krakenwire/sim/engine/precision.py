@@ -24,7 +24,11 @@ def revise(
     if price_precision not in {None, instrument.price_precision}:
         unit = Decimal(1).scaleb(-price_precision)
         instrument = msgspec.structs.replace(
-            instrument, price_precision=price_precision, tick_size=unit, price_increment=unit
+            instrument,
+            price_precision=price_precision,
+            ws_display_price_precision=price_precision,
+            tick_size=unit,
+            price_increment=unit,
         )
     if qty_precision not in {None, instrument.qty_precision}:
         unit = Decimal(1).scaleb(-qty_precision)
