@@ -586,3 +586,16 @@ async def test_an_unknown_fault_is_refused_with_what_there_is() -> None:
     async with Simulator(SYMBOLS) as sim:
         with pytest.raises(UsageError, match="lose_update"):
             sim.inject("loose_update")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"side": "bye"}, "side must be one of buy, sell, got 'bye'"),
+        ({"time_in_force": "day"}, "time_in_force must be one of gtc"),
+    ],
+)
+def test_order_with_a_slip_of_the_pen_is_refused(wrong: dict[str, Any], complaint: str) -> None:
+    arguments: dict[str, Any] = {"side": "buy", "qty": 1} | wrong
+    with pytest.raises(UsageError, match=complaint):
+        Simulator(["BTC/USD"]).place("alice", "BTC/USD", **arguments)

@@ -96,7 +96,8 @@ def test_tls_is_trusted_by_who_is_given_the_variables() -> None:
     with running("sim", "--tls", "--json") as process:
         ready = json.loads(process.stdout.readline())
         env, ca_file = ready["env"], Path(ready["ca_file"])
-        assert env["SSL_CERT_FILE"] == str(ca_file)
+        trusting = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+        assert {env[name] for name in trusting} == {str(ca_file)}
         assert stat.S_IMODE(ca_file.parent.stat().st_mode) == 0o700
         streamed = run("stream", "trade", "-s", "BTC/USD", "-n", "1", env=env)
         context = ssl.create_default_context(cafile=ca_file)
@@ -114,7 +115,7 @@ def test_tls_is_trusted_by_who_is_given_the_variables() -> None:
 def test_directory_that_is_named_keeps_what_vouches_for_it(tmp_path: Path) -> None:
     directory = tmp_path / "tls"
     with running("sim", "--tls-dir", directory) as process:
-        lines = "".join(process.stdout.readline() for _ in range(12))
+        lines = "".join(process.stdout.readline() for _ in range(15))
         assert end(process).code == 0
     env = exports(lines)
     assert env["KRAKEN_WS_L3_URL"].startswith("wss://")
@@ -171,10 +172,12 @@ def test_what_cannot_work_is_wrong_usage() -> None:
     complaints = {
         ("--fault", "nonsense"): "unknown fault 'nonsense'",
         ("--fault", "cut:code=x"): "code",
-        ("--faults", "missing.toml"): "cannot read the script missing.toml",
+        ("--faults", "missing.toml"): "cannot read the script missing.toml: No such file or directory\n",
         ("--accounts", "missing.toml"): "cannot read missing.toml",
         ("--host", ""): "--host: expected an address or a name",
-        ("--host", "no.such.host.invalid"): "cannot serve on no.such.host.invalid",
+        ("--fault", "thin_book"): "fault thin_book needs symbol: text, which one, as in `BTC/USD`",
+        ("--fault-log", "missing/log"): "cannot write the log of the faults to missing/log: No such file or directory",
+        ("--host", "no.such.host.invalid"): "--host: no.such.host.invalid is no address or name of this machine: ",
         ("--symbols", "NOPE/USD"): "unknown symbol 'NOPE/USD'",
     }
     for ended, complaint in zip(run_all([("sim", *each) for each in complaints]), complaints.values(), strict=True):

@@ -146,6 +146,14 @@ def test_without_keys_private_rules_are_not_tested_and_it_is_said_what_they_need
     assert "not tested: needs an account: KRAKEN_API_KEY and KRAKEN_API_SECRET" in ended.out
 
 
+def test_secret_that_cannot_be_one_is_wrong_usage_and_not_shown(env: dict[str, str]) -> None:
+    ended = run("conform", "--only", "token.issue", env=env | {"KRAKEN_API_SECRET": "not base64!"})
+    assert (ended.code, ended.out) == (2, "")
+    assert "not valid base64" in ended.err
+    assert "not base64!" not in ended.err
+    assert "Traceback" not in ended.err
+
+
 async def test_interrupt_ends_it_with_what_is_known_so_far() -> None:
     async with served(Flaw()) as server:
         arguments = ("--url", server.url, "--seconds", "90", "--only", "ack.shape,inactivity", "--json")

@@ -172,6 +172,7 @@ def sim(
 
 async def _sim(wanted: Wanted) -> None:
     scripts = [Script(tuple(map(read_fault, wanted.faults)), wanted.seed), *map(Script.load, wanted.scripts)]
+    _check_fault_log(wanted.fault_log)
     source, traded = _source(wanted)
     accounts = Accounts.default() if wanted.accounts is None else _load_accounts(wanted.accounts)
     has_extra = _has_extra(wanted)
@@ -229,6 +230,19 @@ def _load(file: Path) -> Recording:
         raise UsageError(f"{file}: {error}") from None
 
 
+def _check_fault_log(file: Path | None) -> None:
+    """It is written at the end, when it would be a pity to find out that it cannot be."""
+    if file is None:
+        return
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        code = errno.EISDIR if file.is_dir() else errno.ENOENT
+    elif os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        return
+    else:
+        code = errno.EACCES
+    raise UsageError(f"cannot write the log of the faults to {file}: {os.strerror(code)}")
+
+
 def _load_accounts(file: Path) -> Accounts:
     accounts = Accounts.load(file)
     known = [asset.id for asset in default_assets()]
@@ -262,9 +276,11 @@ async def _start(server: SimulatorServer, wanted: Wanted) -> None:
     try:
         await server.start()
     except OSError as error:
+        if type(error).__name__ == "gaierror":  # by name: commands do not import socket, and its numbers are no errno
+            raise UsageError(f"--host: {wanted.host} is no address or name of this machine: {error.strerror}") from None
         why = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text is long
         ports = (wanted.port, wanted.auth_port, wanted.l3_port, wanted.rest_port, wanted.control_port)
-        asked = " or ".join(str(port) for port in ports if port)
+        asked = " or ".join(dict.fromkeys(str(port) for port in ports if port))
         advice = "; port 0 lets the system choose" if error.errno == errno.EADDRINUSE else ""
         raise UsageError(f"cannot serve on {wanted.host}{f':{asked}' if asked else ''}: {why}{advice}") from None
 

@@ -46,7 +46,7 @@ class Announcement:
         with suppress(UsageError):  # the extra is missing
             env["KRAKENWIRE_SIM_CONTROL_URL"] = server.control_url
         self._env = env
-        self._trust = {} if certificate is None else {"SSL_CERT_FILE": str(certificate.ca_file)}
+        self._trust = {} if certificate is None else certificate.env()
         self._kraken_cli = {} if certificate is None else KRAKEN_CLI
         self._accounts = server.exchange.accounts.names if has_accounts else ()
         self._symbols = symbols

@@ -5,25 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from krakenwire.clock import NS_PER_S
 from krakenwire.conform.line import NEW, Line
 from krakenwire.conform.once import Once
+from krakenwire.conform.quote import Quote
 from krakenwire.conform.verdict import NotTested
 from krakenwire.conform.wire import Frame, Item
 
 if TYPE_CHECKING:
     from krakenwire.conform.subject import Subject
 
-__all__ = ["ENDED", "Desk", "Fill", "Quote"]
+__all__ = ["ENDED", "Desk", "Fill"]
 
 ENDED = ("filled", "canceled", "expired")
 """The `exec_type`s after which an order is no more."""
-
-FAR = Decimal("0.8")
-"""How far below the market a resting buy is put, so that it is not met."""
 
 CLEAN_UP_S = 3.0
 
@@ -35,36 +33,6 @@ AMEND = 4.0
 """What an amend costs within five seconds."""
 RESERVE = 20.0
 """Room left for what we do not know of."""
-
-
-class Quote(NamedTuple):
-    """The market, and what an order must look like in it.
-
-    Attributes:
-        bid, ask: best prices.
-        tick: price increment.
-        lot: quantity increment.
-        qty: a quantity a little above the minimum, by quantity and by cost.
-        qty_min: the least quantity.
-        cost_min: the least cost.
-    """
-
-    bid: Decimal
-    ask: Decimal
-    tick: Decimal
-    lot: Decimal
-    qty: Decimal
-    qty_min: Decimal
-    cost_min: Decimal
-
-    @property
-    def far(self) -> Decimal:
-        """A price at which a buy rests."""
-        return self.floor(self.bid * FAR)
-
-    def floor(self, price: Decimal) -> Decimal:
-        """The next price that is a multiple of the increment, downwards."""
-        return (price / self.tick).to_integral_value(ROUND_FLOOR) * self.tick
 
 
 class Fill(NamedTuple):
@@ -221,14 +189,12 @@ class Desk:
         Cancellation: safe.
         """
         line = await self._ticker.get()
-        latest = next(frame for frame in reversed(line.frames) if frame.channel == "ticker").data[0]
-        pair = await self._subject.pair()
-        bid, ask = latest.number("bid"), latest.number("ask")
-        lot, qty_min, cost_min = pair.number("qty_increment"), pair.number("qty_min"), pair.number("cost_min")
-        least = max(qty_min, cost_min / (bid * FAR)) * Decimal("1.5")
-        qty = (least / lot).to_integral_value(ROUND_CEILING) * lot
-        tick = pair.number("price_increment")
-        return Quote(bid, ask, tick, lot, qty, qty_min, cost_min)
+        latest = next(
+            (frame.data[0] for frame in reversed(line.frames) if frame.channel == "ticker" and frame.data), None
+        )
+        if latest is None:
+            raise NotTested("needs the ticker, which is empty")
+        return Quote.of(latest, await self._subject.pair())
 
     async def foreign_orders(self) -> int:
         """How many orders are open on the account that were not placed here.

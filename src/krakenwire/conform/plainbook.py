@@ -117,6 +117,7 @@ class PlainOrders:
         self, side: dict[Decimal, dict[str, tuple[str, str]]], order: Item, event: str, applied: Applied
     ) -> None:
         price, order_id = order.number("limit_price"), order.text("order_id")
+        order.number("order_qty")  # or it is malformed
         texts = (order.token("limit_price"), order.token("order_qty"))
         if event == "add":
             side.setdefault(price, {})[order_id] = texts

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from krakenwire.conform.verdict import Broken, NotTested, Outcome
-from krakenwire.conform.wire import Malformed
+from krakenwire.conform.wire import Malformed, shorten
+from krakenwire.errors import KrakenwireError
 
 if TYPE_CHECKING:
     from krakenwire.conform.subject import Subject
@@ -68,6 +69,12 @@ class Rule:
             return Outcome(id=self.id, verdict="not tested", note=str(why))
         except Malformed as what:
             return Outcome(id=self.id, verdict="not tested", note=f"needs what came malformed: {what}")
+        except KrakenwireError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # A server under test may send anything. What is wrong with it, the rule about that field says.
+            note = f"cannot be tried on what came ({type(error).__name__}: {error})"
+            return Outcome(id=self.id, verdict="not tested", note=shorten(note))
         return Outcome(id=self.id, verdict="observed" if self.is_observation else "holds", note=note)
 
 

@@ -15,6 +15,9 @@ __all__ = ["Frame", "Item", "Malformed", "Number", "decode", "encode", "in_words
 LONGEST_SHOWN = 300
 """Characters of a frame that a report shows."""
 
+LARGEST_EXPONENT = 40
+"""Powers of ten that a number may have: `1e999999999` is JSON, and written out it fills the memory."""
+
 _TOKEN = re.compile(rb'("token"\s*:\s*")[^"]*"')
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
 
@@ -194,16 +197,19 @@ class Item:
         return value
 
     def number(self, name: str) -> Decimal:
-        """A number."""
+        """A number of reasonable size."""
         try:
-            return Decimal(self.token(name))
+            value = Decimal(self.token(name))
         except InvalidOperation:
             raise Malformed(f"{name} is no number in {self.frame.shortened}") from None
+        if value and abs(value.adjusted()) > LARGEST_EXPONENT:
+            raise Malformed(f"{name} is out of all proportion in {self.frame.shortened}")
+        return value
 
     def integer(self, name: str) -> int:
-        """A number without fraction and exponent."""
+        """A number without fraction and exponent, of reasonable size."""
         token = self.token(name)
-        if not token.removeprefix("-").isdigit():
+        if not token.removeprefix("-").isdigit() or len(token) > LARGEST_EXPONENT:
             raise Malformed(f"{name} is no integer in {self.frame.shortened}")
         return int(token)
 

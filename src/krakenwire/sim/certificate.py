@@ -20,6 +20,8 @@ __all__ = ["CA_FILE", "Certificate"]
 CA_FILE: Final = "krakenwire-simulator-ca.pem"
 """What clients are to trust is written under this name."""
 
+TRUST_VARIABLES: Final = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
 NAMES: Final = ("localhost", "127.0.0.1", "::1")
 
 EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
@@ -66,6 +68,10 @@ class Certificate:
     def client_context(self) -> ssl.SSLContext:
         """What a client needs that trusts this authority, and nothing else."""
         return ssl.create_default_context(cafile=str(self.ca_file))
+
+    def env(self) -> dict[str, str]:
+        """The variables by which OpenSSL and Python, curl, Python's requests, and Node.js are told to trust it."""
+        return dict.fromkeys(TRUST_VARIABLES, str(self.ca_file))
 
     def remove(self) -> None:
         """Take the file away again, unless its directory was named; harmless when repeated."""

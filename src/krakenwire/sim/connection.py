@@ -43,6 +43,8 @@ class Connection(WSListener):
         transport, raw = self._transport, self._raw
         if transport is None or raw is None or transport.is_close_frame_sent or transport.is_disconnected:
             return 0
+        if raw.is_closing():  # of TLS, the client may have said goodbye before picows knows
+            return 0
         raw.write(wrap_texts(frames))
         return raw.get_write_buffer_size()
 
@@ -50,6 +52,8 @@ class Connection(WSListener):
         """Hand bytes of the stream of frames to the socket as they are; returns how many bytes wait there."""
         transport, raw = self._transport, self._raw
         if transport is None or raw is None or transport.is_close_frame_sent or transport.is_disconnected:
+            return 0
+        if raw.is_closing():  # of TLS, the client may have said goodbye before picows knows
             return 0
         raw.write(data)
         return raw.get_write_buffer_size()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from krakenwire.book.numbers import to_decimal
+from krakenwire.errors import UsageError
 from krakenwire.sim.account_file import Credentials
 from krakenwire.sim.engine.engine import Engine
 from krakenwire.sim.engine.model import AddOrder, AmendOrder, OrderState, Report, TimeInForce
@@ -16,6 +17,7 @@ from krakenwire.sim.faults import Fault
 
 __all__ = ["ExchangeFace", "Number"]
 
+Side = Literal["buy", "sell"]
 Number = Decimal | int | str
 T = TypeVar("T")
 
@@ -90,7 +92,7 @@ class ExchangeFace(ABC):
         self,
         account: str,
         symbol: str,
-        side: Literal["buy", "sell"],
+        side: Side,
         qty: Number,
         limit_price: Number | None = None,
         *,
@@ -102,8 +104,11 @@ class ExchangeFace(ABC):
 
         Raises:
             Refusal: the exchange does not take it; its `text` has Kraken's words.
-            UsageError: a number is a float or none at all.
+            UsageError: a number is a float or none at all, or `side` or `time_in_force` is no such thing.
         """
+        for name, value, known in (("side", side, Side), ("time_in_force", time_in_force, TimeInForce)):
+            if value not in get_args(known):
+                raise UsageError(f"{name} must be one of {', '.join(get_args(known))}, got {value!r}")
         request = AddOrder(
             symbol=symbol,
             side=side,

@@ -163,7 +163,7 @@ class SimulatorThread(ExchangeFace):
         """
         env = self.server.env()
         if self._certificate is not None:
-            env |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(self._certificate.ca_file))
+            env |= self._certificate.env()
         if account is not None:
             credentials = self.credentials(account)
             env |= {"KRAKEN_API_KEY": credentials.key, "KRAKEN_API_SECRET": credentials.secret}

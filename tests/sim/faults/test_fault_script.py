@@ -79,7 +79,7 @@ def test_every_without_repeat_goes_on_without_end() -> None:
         ('[[fault]]\nkind = "cut"\nat = -1', "at must be a number of seconds"),
         ('[[fault]]\nkind = "cut"\nat = true', "at must be a number of seconds"),
         ('[[fault]]\nkind = "cut"\nat = inf', "at must be a number of seconds"),
-        ('[[fault]]\nkind = "thin_book"', "missing required field `symbol`"),
+        ('[[fault]]\nkind = "thin_book"', "fault thin_book needs symbol: text"),
     ],
 )
 def test_script_that_is_none_is_refused_before_anything_is_injected(text: str, complaint: str) -> None:

@@ -56,7 +56,7 @@ def test_quotes_protect_what_separates() -> None:
         ("cut:every=0", "every must be more than 0"),
         ("cut:every=1,repeat=1.5", "repeat must be a whole number"),
         ("cut:duration=3", "no parameter 'duration'"),
-        ("rewrite:replacement=x", "missing required field `pattern`"),
+        ("rewrite:replacement=x", "fault rewrite needs pattern: text"),
     ],
 )
 def test_what_cannot_be_read_is_refused_and_the_message_says_what_can(text: str, complaint: str) -> None:

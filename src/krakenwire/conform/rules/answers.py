@@ -88,10 +88,8 @@ async def ack_per_symbol(subject: Subject) -> str | None:
         params = {"channel": "ticker", "symbol": symbols}
         acks = await line.ask("subscribe", params, answers=2, req_id=2201)
         expect(len(acks) == 2, "two answers", f"{len(acks)} within {line.patience:g} s")
-        acked = {ack.result.get("symbol") for ack in acks if ack.item.get("req_id") == Number("2201")}
-        expect(
-            acked == set(symbols), f"answers for {' and '.join(symbols)}", in_words(sorted(map(str, acked))), acks[0]
-        )
+        acked = {str(ack.result.get("symbol")) for ack in acks if ack.item.get("req_id") == Number("2201")}
+        expect(acked == set(symbols), f"answers for {' and '.join(symbols)}", in_words(sorted(acked)), acks[0])
         for symbol in symbols:
             snapshot = await line.wait(
                 lambda frame, symbol=symbol: (

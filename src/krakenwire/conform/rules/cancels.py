@@ -30,8 +30,8 @@ async def cancel_one_answer_each(subject: Subject) -> str | None:
     for order_id in ids:
         await desk.reports(order_id, "canceled")
     expect(len(answers) == 2, "two answers", len(answers), answers[-1] if answers else "")
-    named = {answer.result.get("order_id") for answer in answers if answer.is_success}
-    expect(named == ids, "each order_id once", in_words(sorted(map(str, named))), answers[0])
+    named = {str(answer.result.get("order_id")) for answer in answers if answer.is_success}
+    expect(named == ids, "each order_id once", in_words(sorted(named)), answers[0])
     req_ids = {str(answer.item.get("req_id")) for answer in answers}
     expect(req_ids == {"6120"}, "`req_id` 6120 twice", in_words(sorted(req_ids)), answers[0])
     return None

@@ -86,6 +86,10 @@ def read_parameters(kind: str, given: Mapping[str, object], *, is_text: bool = F
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$.")
         name = where.rstrip("`")
+        if missing := [each for each in describe(kind) if each.is_required and each.name not in given]:
+            raise UsageError(
+                f"fault {kind} needs {missing[0].name}: {missing[0].expected}, {missing[0].meaning}"
+            ) from None
         if not name:
             raise UsageError(f"fault {kind}: {problem}") from None
         expected = next((each.expected for each in describe(kind) if each.name == name), "")

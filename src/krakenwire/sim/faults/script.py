@@ -115,8 +115,10 @@ class Script(Struct, frozen=True):
         """
         try:
             return cls.read(Path(path).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the script {path}: {error}") from None
+        except OSError as error:
+            raise UsageError(f"cannot read the script {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"cannot read the script {path}: it is not text in UTF-8") from None
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
 
