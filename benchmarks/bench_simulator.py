@@ -35,11 +35,11 @@ from typing import IO, cast
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(CHECKOUT / "src")]
 
-from krakenwire.sim.accounts import Accounts  # noqa: E402  # the path is set above
+from krakenwire.sim.accounts.accounts import Accounts  # noqa: E402  # the path is set above
 from krakenwire.sim.engine.model import AddOrder, Refusal  # noqa: E402  # the path is set above
-from krakenwire.sim.feed import Stream  # noqa: E402  # the path is set above
+from krakenwire.sim.feed.feed import Stream  # noqa: E402  # the path is set above
 from krakenwire.sim.instruments import default_listings  # noqa: E402  # the path is set above
-from krakenwire.sim.market import Market  # noqa: E402  # the path is set above
+from krakenwire.sim.market.market import Market  # noqa: E402  # the path is set above
 from krakenwire.sim.server import SimulatorServer  # noqa: E402  # the path is set above
 from krakenwire.sim.source import MarketSource  # noqa: E402  # the path is set above
 

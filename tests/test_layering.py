@@ -130,7 +130,7 @@ def test_checker_finds_a_module_that_breaks_the_rules(module: str, source: str, 
     ("module", "source"),
     [
         ("book.face", "from . import kernel\nfrom ..events import Level\nimport zlib"),
-        ("client", "from krakenwire.sim.market import Market\nfrom .net.transport import Connector"),
+        ("client", "from krakenwire.sim.market.market import Market\nfrom .net.transport import Connector"),
         ("sim.server", "import picows\nfrom .market import Market"),
         ("clock", "import time"),
     ],

@@ -10,8 +10,8 @@ import pytest
 
 from helpers.conformance import Answer, Flaw, Tamper, served, try_rules
 from krakenwire.conform import RULES
+from krakenwire.sim.feed.stream import Stream
 from krakenwire.sim.peer import Peer
-from krakenwire.sim.stream import Stream
 
 KEYS = (
     "symbol",

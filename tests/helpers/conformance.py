@@ -12,10 +12,10 @@ import pytest
 from krakenwire.clock import SystemClock
 from krakenwire.conform import RULES, Credentials, Outcome, Rule, Target, examine
 from krakenwire.sim.faults import Faults
+from krakenwire.sim.feed.stream import Stream
 from krakenwire.sim.peer import Peer
-from krakenwire.sim.rest import RestApi
+from krakenwire.sim.rest.api import RestApi
 from krakenwire.sim.server import SimulatorServer
-from krakenwire.sim.stream import Stream
 
 __all__ = ["Answer", "Flaw", "RestTamper", "Tamper", "rule_of", "served", "target_of", "try_rules"]
 

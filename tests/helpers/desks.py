@@ -7,10 +7,10 @@ from typing import Any
 
 from helpers.memoryclient import MemoryClient
 from krakenwire.clock import ManualClock
-from krakenwire.sim.accounts import Accounts
+from krakenwire.sim.accounts.accounts import Accounts
 from krakenwire.sim.exchange import Exchange
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 
 __all__ = ["Desk", "limit", "reports"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from krakenwire.sim.market import Market
-from krakenwire.sim.session import HEARTBEAT, ClientSession, encode_status
+from krakenwire.sim.market.market import Market
+from krakenwire.sim.sessions.session import HEARTBEAT, ClientSession, encode_status
 from krakenwire.sim.source import MarketSource
 from krakenwire.testing import ManualClock, MemoryNetwork, MemoryPeer
 

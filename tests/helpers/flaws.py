@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from helpers.conformance import Answer, Flaw, Tamper
 from krakenwire.conform.plainbook import PlainOrders
 from krakenwire.conform.wire import Frame, Number, decode, encode
+from krakenwire.sim.feed.stream import Stream
 from krakenwire.sim.peer import Peer
-from krakenwire.sim.stream import Stream
 
 __all__ = ["FLAWS", "OBSERVED", "Sight"]
 

@@ -9,10 +9,10 @@ from typing import Literal
 from helpers.simclients import NaiveBook, NaiveLevel3
 from krakenwire.sim.engine.book import OrderBook
 from krakenwire.sim.engine.model import Account, AddOrder, FeeTier, OrderState
-from krakenwire.sim.feed import DEPTHS, LEVEL3_DEPTHS, Feed, Stream
+from krakenwire.sim.feed.feed import DEPTHS, LEVEL3_DEPTHS, Feed, Stream
+from krakenwire.sim.feed.wire import format_number, format_time_ns
 from krakenwire.sim.instruments import Listing, default_assets, select
-from krakenwire.sim.market import Market
-from krakenwire.sim.wire import format_number, format_time_ns
+from krakenwire.sim.market.market import Market
 
 __all__ = ["ALICE", "BOOKS", "LEVEL3S", "Pit"]
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krakenwire.errors import UsageError
-from krakenwire.sim.account_file import TIERS, default_definitions, load_definitions, parse_definitions
+from krakenwire.sim.accounts.file import TIERS, default_definitions, load_definitions, parse_definitions
+from krakenwire.sim.accounts.totp import one_time_password
 from krakenwire.sim.engine.model import FeeTier
 from krakenwire.sim.instruments import default_assets
-from krakenwire.sim.totp import one_time_password
 
 SECRET = base64.b64encode(b"no secret at all").decode()
 

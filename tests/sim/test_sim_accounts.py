@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from krakenwire.errors import UsageError
 from krakenwire.protocol.auth import sign
-from krakenwire.sim.account_file import AccountDefinition, Credentials, Permissions, default_definitions
-from krakenwire.sim.accounts import Accounts
+from krakenwire.sim.accounts.accounts import Accounts
+from krakenwire.sim.accounts.file import AccountDefinition, Credentials, Permissions, default_definitions
 from krakenwire.sim.engine.model import FeeTier, Refusal
 
 S = 1_000_000_000

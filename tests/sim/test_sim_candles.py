@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from krakenwire.sim.candles import INTERVALS, MINUTE_NS
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.candles import INTERVALS, MINUTE_NS
+from krakenwire.sim.market.market import Market
 
 
 @pytest.mark.parametrize("interval", INTERVALS)

@@ -13,15 +13,15 @@ from helpers.memoryclient import MemoryClient
 from helpers.simclients import NaiveBook, NaiveLevel3
 from krakenwire.clock import ManualClock
 from krakenwire.errors import UsageError
-from krakenwire.sim.accounts import Accounts
+from krakenwire.sim.accounts.accounts import Accounts
 from krakenwire.sim.engine.book import Move
 from krakenwire.sim.engine.model import Refusal
 from krakenwire.sim.exchange import Exchange
+from krakenwire.sim.feed.stream import Stream
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.peer import DOORS
 from krakenwire.sim.playback import Recording
-from krakenwire.sim.stream import Stream
 
 HEARTBEAT = b'{"channel":"heartbeat"}'
 TRADE = b'{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","qty":0.10000000,"price":1.0}]}'

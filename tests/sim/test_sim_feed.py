@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from helpers.simmarket import Pit
-from krakenwire.sim.candles import INTERVALS, MINUTE_NS
 from krakenwire.sim.engine.book import Print
-from krakenwire.sim.feed import Feed, Stream
+from krakenwire.sim.feed.feed import Feed, Stream
+from krakenwire.sim.feed.wire import format_number, format_time, format_time_ns
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
-from krakenwire.sim.wire import format_number, format_time, format_time_ns
+from krakenwire.sim.market.candles import INTERVALS, MINUTE_NS
+from krakenwire.sim.market.market import Market
 
 SYMBOLS = ("BTC/USD", "ETH/BTC", "SHIB/USD", "PEPE/USD", "MINA/GBP")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.simmarket import BOOKS, LEVEL3S, Pit
 from krakenwire.sim.engine.book import Resting
-from krakenwire.sim.feed import Stream
+from krakenwire.sim.feed.feed import Stream
 from krakenwire.sim.instruments import select
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from helpers.simmarket import BOOKS, LEVEL3S, Pit
 from krakenwire.sim.engine.model import AmendOrder
-from krakenwire.sim.feed import Stream
-from krakenwire.sim.feed_level3 import level3_checksum
+from krakenwire.sim.feed.feed import Stream
+from krakenwire.sim.feed.level3 import level3_checksum
 
 TEN = Stream("level3", "BTC/USD", 10)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from krakenwire.sim.feed import Feed
+from krakenwire.sim.feed.feed import Feed
+from krakenwire.sim.feed.stream import Stream
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
-from krakenwire.sim.stream import Stream
+from krakenwire.sim.market.market import Market
 
 SYMBOLS = ["BTC/USD", "ETH/USD", "MINA/GBP"]
 

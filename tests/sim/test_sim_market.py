@@ -12,9 +12,9 @@ from helpers.simclients import NaiveBook
 from helpers.simmarket import Pit
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.engine.model import AddOrder
-from krakenwire.sim.feed import DEPTHS
+from krakenwire.sim.feed.feed import DEPTHS
 from krakenwire.sim.instruments import default_assets, default_listings, select
-from krakenwire.sim.market import SIMULATED_START_NS, Market
+from krakenwire.sim.market.market import SIMULATED_START_NS, Market
 
 SOME = select(["BTC/USD", "SHIB/USD", "PEPE/USD", "MINA/GBP"])
 

@@ -7,9 +7,9 @@ import pytest
 
 from helpers.simclients import NaiveBook, WsClient
 from krakenwire.errors import UsageError
-from krakenwire.sim.feed import Feed, Stream
+from krakenwire.sim.feed.feed import Feed, Stream
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.playback import Playback, Recording
 from krakenwire.sim.server import SimulatorServer
 

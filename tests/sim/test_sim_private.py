@@ -8,8 +8,8 @@ import pytest
 
 from helpers.desks import Desk, limit, reports
 from helpers.memoryclient import MemoryClient
-from krakenwire.sim.account_file import parse_definitions
-from krakenwire.sim.accounts import Accounts
+from krakenwire.sim.accounts.accounts import Accounts
+from krakenwire.sim.accounts.file import parse_definitions
 
 TIME = "2023-11-14T22:13:20.000000Z"
 FLAGS = {"snap_orders": True, "snap_trades": False, "snapshot": True}

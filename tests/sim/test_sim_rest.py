@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from krakenwire.clock import ManualClock
 from krakenwire.errors import UsageError
 from krakenwire.protocol.auth import sign
-from krakenwire.sim.account_file import Permissions, default_definitions
-from krakenwire.sim.accounts import Accounts
-from krakenwire.sim.candles import INTERVALS, Candle
+from krakenwire.sim.accounts.accounts import Accounts
+from krakenwire.sim.accounts.file import Permissions, default_definitions
 from krakenwire.sim.engine.model import AddOrder, AmendOrder, EngineStatus
 from krakenwire.sim.faults import Faults
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import SIMULATED_START_NS, Market
+from krakenwire.sim.market.candles import INTERVALS, Candle
+from krakenwire.sim.market.market import SIMULATED_START_NS, Market
 from krakenwire.sim.peer import Peer
-from krakenwire.sim.rest import PUBLIC_BURST, RestApi
+from krakenwire.sim.rest.api import PUBLIC_BURST, RestApi
 
 S = 1_000_000_000
 SYMBOLS = ("BTC/USD", "ETH/BTC", "SOL/USD", "DOGE/USD", "PEPE/USD", "MINA/GBP")

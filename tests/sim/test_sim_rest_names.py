@@ -6,7 +6,7 @@ import pytest
 
 from krakenwire.protocol.symbols import normalise
 from krakenwire.sim.instruments import default_listings
-from krakenwire.sim.rest_names import AssetNames, PairNames, asset_id, asset_name
+from krakenwire.sim.rest.names import AssetNames, PairNames, asset_id, asset_name
 
 
 @pytest.mark.parametrize(

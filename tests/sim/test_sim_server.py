@@ -18,7 +18,7 @@ from helpers.simclients import NaiveBook, NaiveLevel3, RawClient, WsClient, mask
 from krakenwire.clock import ManualClock
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.server import SimulatorServer
 
 SYMBOLS = ["BTC/USD", "PEPE/USD", "MINA/GBP"]

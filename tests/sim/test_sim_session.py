@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krakenwire.sim.accounts import Accounts
+from krakenwire.sim.accounts.accounts import Accounts
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
-from krakenwire.sim.session import ClientSession, Level3Session, encode_status
+from krakenwire.sim.market.market import Market
+from krakenwire.sim.sessions.session import ClientSession, Level3Session, encode_status
 from krakenwire.sim.source import MarketSource
 
 NS = 10**9
@@ -350,6 +350,6 @@ def test_level3_subscriptions_cost_by_depth_and_the_tier_pro_may_have_more(
 
 
 def test_level3_has_so_many_symbols_on_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("krakenwire.sim.session.MAX_L3_SYMBOLS", 2)
+    monkeypatch.setattr("krakenwire.sim.sessions.session.MAX_L3_SYMBOLS", 2)
     answers = Level3Client().ask("subscribe", *L3_MARKET.symbols[:3], snapshot=False)
     assert [answer["success"] for answer in answers] == [True, True, False]

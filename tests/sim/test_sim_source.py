@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krakenwire.sim.feed import Stream
+from krakenwire.sim.feed.feed import Stream
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.source import MarketSource
 
 BOOK, TRADE, OTHER = Stream("book", "BTC/USD", 10), Stream("trade", "BTC/USD"), Stream("book", "ETH/BTC", 100)

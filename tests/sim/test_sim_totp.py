@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from krakenwire.errors import UsageError
-from krakenwire.sim.totp import decode_secret, is_one_time_password, one_time_password
+from krakenwire.sim.accounts.totp import decode_secret, is_one_time_password, one_time_password
 
 SECRET = b"12345678901234567890"
 S = 1_000_000_000

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.desks import Desk, limit, reports
-from krakenwire.sim.trading import METHODS
+from krakenwire.sim.sessions.trading import METHODS
 
 TIMES = '"time_in":"2023-11-14T22:13:20.000000Z","time_out":"2023-11-14T22:13:20.000000Z"'
 

@@ -18,7 +18,7 @@ from krakenwire.errors import UsageError
 from krakenwire.protocol.auth import sign
 from krakenwire.sim.certificate import Certificate
 from krakenwire.sim.exchange import Exchange
-from krakenwire.sim.rest import MAX_BODY, Request
+from krakenwire.sim.rest.api import MAX_BODY, Request
 from krakenwire.sim.web import JsonServer, RestServer
 
 BAD = {"error": ["EGeneral:Invalid arguments"]}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from krakenwire.sim.wire import format_number, format_time, format_time_ns, wrap_text
+from krakenwire.sim.feed.wire import format_number, format_time, format_time_ns, wrap_text
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from krakenwire.net.endpoints import Endpoints
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.report import EventLog, Report, make_report
 from krakenwire.sim.instruments import Listing
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.server import SimulatorServer
 
 __all__ = ["Demo", "Outcome", "Plan"]

@@ -21,11 +21,11 @@ from krakenwire.cli.sim_report import Announcement, report_end
 from krakenwire.clock import SystemClock
 from krakenwire.errors import FrameError, UsageError
 from krakenwire.net.endpoints import is_loopback
-from krakenwire.sim.accounts import Accounts
+from krakenwire.sim.accounts.accounts import Accounts
 from krakenwire.sim.certificate import Certificate
 from krakenwire.sim.faults import Script, read_fault
 from krakenwire.sim.instruments import default_assets
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.playback import Recording
 from krakenwire.sim.server import SimulatorServer
 

@@ -10,7 +10,7 @@ import typer
 
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.errors import UsageError
-from krakenwire.sim.account_file import Credentials
+from krakenwire.sim.accounts.file import Credentials
 from krakenwire.sim.certificate import Certificate
 from krakenwire.sim.server import SimulatorServer
 

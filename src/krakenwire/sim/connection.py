@@ -7,8 +7,8 @@ import asyncio
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from .exchange import Exchange
+from .feed.wire import wrap_texts
 from .peer import Door, Peer
-from .wire import wrap_texts
 
 __all__ = ["MAX_REQUEST", "Connection"]
 

@@ -11,20 +11,20 @@ from typing import Self
 from krakenwire.clock import Clock, SystemClock, Timer
 from krakenwire.errors import UsageError
 
-from .accounts import Accounts
+from .accounts.accounts import Accounts
 from .engine.effects import Effects
 from .engine.model import EngineStatus, Report
 from .faults import Faults
+from .feed.stream import Stream
 from .instruments import select
-from .market import SIMULATED_START_NS, Market
+from .market.market import SIMULATED_START_NS, Market
 from .pace import Pace
 from .peer import HEARTBEAT_NS, Door, Peer, Wire
 from .playback import Playback, Recording
-from .private import PrivateSession
-from .reports import ReportText
-from .session import ClientSession, Level3Session, Session
+from .sessions.private import PrivateSession
+from .sessions.reports import ReportText
+from .sessions.session import ClientSession, Level3Session, Session
 from .source import OPEN, MarketSource, Source
-from .stream import Stream
 
 __all__ = ["Exchange"]
 

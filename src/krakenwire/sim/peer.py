@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from krakenwire.clock import NS_PER_S, Clock, Timer
 
-from .session import HEARTBEAT, Session, encode_status
-from .stream import Stream
+from .feed.stream import Stream
+from .sessions.session import HEARTBEAT, Session, encode_status
 
 if TYPE_CHECKING:
     from .faults import Faults

@@ -14,11 +14,11 @@ import msgspec
 from krakenwire.errors import UsageError
 
 from .engine.effects import Effects
-from .feed import DEPTHS, encode_instruments
+from .feed.feed import DEPTHS, encode_instruments
+from .feed.stream import Stream
 from .instruments import ListedInstrument, default_listings
-from .market import SIMULATED_START_NS
-from .requests import unlisted
-from .stream import Stream
+from .market.market import SIMULATED_START_NS
+from .sessions.requests import unlisted
 
 __all__ = ["Playback", "Recording"]
 

@@ -14,10 +14,10 @@ from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithLis
 from krakenwire.clock import Clock
 from krakenwire.errors import UsageError
 
-from .accounts import Accounts
+from .accounts.accounts import Accounts
 from .connection import MAX_REQUEST, Connection
 from .exchange import Exchange
-from .market import Market
+from .market.market import Market
 from .peer import DOORS, Door
 from .playback import Recording
 

@@ -7,10 +7,10 @@ from typing import Generic, Protocol, TypeVar
 
 from .engine.effects import Effects
 from .engine.model import Report
-from .feed import Feed
-from .market import Market
-from .requests import unlisted
-from .stream import Stream
+from .feed.feed import Feed
+from .feed.stream import Stream
+from .market.market import Market
+from .sessions.requests import unlisted
 
 __all__ = ["OPEN", "Delivery", "MarketSource", "Source"]
 

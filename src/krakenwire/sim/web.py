@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from krakenwire.errors import UsageError
 
-from .rest import MAX_BODY, Request, RestApi, RestHost, encode_error
+from .rest.api import MAX_BODY, Request, RestApi, RestHost, encode_error
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from krakenwire.book.numbers import to_decimal
 from krakenwire.errors import UsageError
-from krakenwire.sim.account_file import AccountDefinition, Credentials
-from krakenwire.sim.accounts import Accounts
+from krakenwire.sim.accounts.accounts import Accounts
+from krakenwire.sim.accounts.file import AccountDefinition, Credentials
 from krakenwire.sim.faults import Script, read_fault
 
 __all__ = ["AccountsGiven", "FaultsGiven", "Funds", "check_rate", "make_accounts", "make_script"]

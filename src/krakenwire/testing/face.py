@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from krakenwire.book.numbers import to_decimal
 from krakenwire.errors import UsageError
-from krakenwire.sim.account_file import Credentials
+from krakenwire.sim.accounts.file import Credentials
 from krakenwire.sim.engine.engine import Engine
 from krakenwire.sim.engine.model import AddOrder, AmendOrder, OrderState, Report, TimeInForce
 from krakenwire.sim.exchange import Exchange

@@ -16,7 +16,7 @@ from krakenwire.net.transport import Listener, Transport
 from krakenwire.net.upgrade import upgrade_refused
 from krakenwire.protocol.options import Options
 from krakenwire.sim.exchange import Exchange
-from krakenwire.sim.market import SIMULATED_START_NS
+from krakenwire.sim.market.market import SIMULATED_START_NS
 from krakenwire.sim.peer import Door
 
 from .arguments import AccountsGiven, FaultsGiven, check_rate, make_accounts, make_script

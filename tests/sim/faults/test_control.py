@@ -15,7 +15,7 @@ from helpers.simclients import WsClient
 from krakenwire.clock import ManualClock
 from krakenwire.sim.faults import KINDS
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.playback import Recording
 from krakenwire.sim.server import SimulatorServer
 

@@ -18,7 +18,7 @@ from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.exchange import Exchange
 from krakenwire.sim.faults import KINDS, Script, describe, injector, model
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 
 
 @pytest.fixture

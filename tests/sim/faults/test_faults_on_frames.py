@@ -15,7 +15,7 @@ from helpers.faulted import SYMBOLS, Watcher, only
 from helpers.simclients import NaiveBook
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.server import SimulatorServer
 
 

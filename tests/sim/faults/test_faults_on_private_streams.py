@@ -12,7 +12,7 @@ import pytest_asyncio
 from helpers.faulted import SYMBOLS, only
 from helpers.simclients import WsClient
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.server import SimulatorServer
 
 

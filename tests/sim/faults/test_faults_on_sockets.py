@@ -13,7 +13,7 @@ from helpers.faulted import SYMBOLS, Watcher, only
 from helpers.simclients import PATIENCE_S, RawClient, WsClient
 from krakenwire.clock import ManualClock
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.server import SimulatorServer
 
 

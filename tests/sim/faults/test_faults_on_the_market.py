@@ -16,7 +16,7 @@ from helpers.simclients import NaiveBook, WsClient
 from krakenwire.clock import NS_PER_S, ManualClock
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.sim.instruments import select
-from krakenwire.sim.market import Market
+from krakenwire.sim.market.market import Market
 from krakenwire.sim.server import SimulatorServer
 
 

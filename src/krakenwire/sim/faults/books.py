@@ -9,8 +9,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from ..stream import Stream
-from ..wire import format_number
+from ..feed.stream import Stream
+from ..feed.wire import format_number
 from .filters import Count, StreamFault, StreamFilter
 from .frames import evidence
 from .host import Peer

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
 
-from ..stream import Stream
+from ..feed.stream import Stream
 from .host import Door, Peer
 from .model import Fault, Timing
 

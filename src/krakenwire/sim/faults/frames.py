@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..stream import Stream
+from ..feed.stream import Stream
 from .filters import Count, FrameFault, FrameFilter, PeerFault, PeerFilter
 from .host import Peer
 from .substitution import Substitution

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from krakenwire.clock import Clock
 
-from ..accounts import Accounts
+from ..accounts.accounts import Accounts
 from ..engine.model import EngineStatus
-from ..market import Market
+from ..market.market import Market
 from ..peer import Door, Peer, Wire
 
 __all__ = ["Door", "Host", "Peer", "Wire"]

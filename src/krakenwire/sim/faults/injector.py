@@ -11,7 +11,7 @@ import msgspec
 
 from krakenwire.errors import UsageError
 
-from ..stream import Stream
+from ..feed.stream import Stream
 from .host import Door, Host, Peer
 from .kinds import KINDS, read_parameters
 from .model import Fault, Timing

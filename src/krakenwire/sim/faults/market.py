@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ..engine.model import EngineStatus
-from ..stream import Stream
+from ..feed.stream import Stream
 from .model import MAX_SECONDS, Fault, Timing
 
 __all__ = ["InstrumentStatus", "Maintenance", "PrecisionChange", "ThinBook"]

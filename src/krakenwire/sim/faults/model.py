@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from krakenwire.clock import NS_PER_S, Timer
 from krakenwire.errors import UnknownSymbol, UsageError
 
-from ..stream import Stream
+from ..feed.stream import Stream
 from .host import Door, Host, Peer
 
 __all__ = ["MAX_SECONDS", "MAX_TOUCHES", "Fault", "Timing", "Touch"]

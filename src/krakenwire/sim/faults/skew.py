@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from krakenwire.clock import NS_PER_S
 
-from ..stream import Stream
+from ..feed.stream import Stream
 from .host import Peer
 from .model import Fault, Timing
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from ..requests import Refused, encode_refusal
-from ..stream import Stream
+from ..feed.stream import Stream
+from ..sessions.requests import Refused, encode_refusal
 from .filters import Count, StreamFault, StreamFilter
 from .host import Peer
 

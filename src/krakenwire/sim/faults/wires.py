@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from krakenwire.clock import NS_PER_S, Clock, Timer
 
-from ..wire import wrap_texts
+from ..feed.wire import wrap_texts
 from .host import Peer, Wire
 
 __all__ = ["BadWire", "ByteWire", "DeadWire", "DelayWire", "DripWire", "HeldWire", "find_socket"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from math import exp, log
 from random import Random
 
-from .engine.book import Print
+from ..engine.book import Print
 
 __all__ = ["DAY_NS", "INTERVALS", "MINUTE_NS", "Candle", "Candles", "History", "make_history", "shifted"]
 

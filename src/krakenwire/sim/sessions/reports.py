@@ -7,10 +7,10 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 import msgspec
 
-from .engine.engine import Engine
-from .engine.model import Execution, LedgerEntry, OrderState, Report
-from .instruments import ListedAsset
-from .wire import format_time
+from ..engine.engine import Engine
+from ..engine.model import Execution, LedgerEntry, OrderState, Report
+from ..feed.wire import format_time
+from ..instruments import ListedAsset
 
 __all__ = ["ReportText", "encode_private"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .candles import MINUTE_NS, Candle, History
-from .engine.book import OrderBook, Print
-from .instruments import ListedInstrument
+from ..engine.book import OrderBook, Print
+from ..instruments import ListedInstrument
+from ..market.candles import MINUTE_NS, Candle, History
 from .wire import format_number, format_time, format_time_ns
 
 __all__ = ["Touch", "encode_candles", "encode_ticker", "encode_trades"]

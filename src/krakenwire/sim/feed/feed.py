@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .candles import INTERVALS, Candles
-from .engine.book import Move
-from .feed_book import DEPTHS, BookFeed
-from .feed_instrument import encode_instruments
-from .feed_level3 import LEVEL3_DEPTHS, Level3Feed
-from .feed_trades import Touch, encode_candles, encode_ticker, encode_trades
-from .instruments import ListedInstrument
-from .market import Market
+from ..engine.book import Move
+from ..instruments import ListedInstrument
+from ..market.candles import INTERVALS, Candles
+from ..market.market import Market
+from .book import DEPTHS, BookFeed
+from .instrument import encode_instruments
+from .level3 import LEVEL3_DEPTHS, Level3Feed
 from .stream import Stream
+from .trades import Touch, encode_candles, encode_ticker, encode_trades
 
 __all__ = ["DEPTHS", "INTERVALS", "LEVEL3_DEPTHS", "Feed", "Stream", "encode_instruments"]
 

@@ -12,16 +12,16 @@ import msgspec
 from krakenwire.clock import NS_PER_S, Clock
 from krakenwire.errors import UsageError
 
-from .accounts import MAX_FIELDS, Accounts, read_body
-from .engine.model import EngineStatus, Refusal
-from .market import Market
-from .rest_fields import INVALID_ARGUMENTS, Fields
-from .rest_interest import Interest
-from .rest_private import CALLS, private_calls, token_answer
-from .rest_public import PUBLIC_CALLS, PublicCalls, status_answer, time_answer
+from ..accounts.accounts import MAX_FIELDS, Accounts, read_body
+from ..engine.model import EngineStatus, Refusal
+from ..market.market import Market
+from .fields import INVALID_ARGUMENTS, Fields
+from .interest import Interest
+from .private import CALLS, private_calls, token_answer
+from .public import PUBLIC_CALLS, PublicCalls, status_answer, time_answer
 
 if TYPE_CHECKING:
-    from .faults import Faults
+    from ..faults import Faults
 
 __all__ = ["MAX_BODY", "Request", "RestApi", "RestHost", "encode_error"]
 

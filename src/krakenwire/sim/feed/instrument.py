@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from .instruments import ListedAsset, ListedInstrument
+from ..instruments import ListedAsset, ListedInstrument
 from .wire import format_reference
 
 __all__ = ["encode_instruments"]

@@ -15,8 +15,8 @@ import msgspec
 from krakenwire.errors import UsageError
 from krakenwire.protocol.auth import sign
 
-from .account_file import AccountDefinition, Credentials, Permissions, Tier, default_definitions, load_definitions
-from .engine.model import Account, FeeTier, Refusal
+from ..engine.model import Account, FeeTier, Refusal
+from .file import AccountDefinition, Credentials, Permissions, Tier, default_definitions, load_definitions
 from .tokens import Tokens
 from .totp import decode_secret, is_one_time_password
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 
-from .engine.book import Move, OrderBook, Side
-from .instruments import ListedInstrument
+from ..engine.book import Move, OrderBook, Side
+from ..instruments import ListedInstrument
 from .stream import Stream
 from .wire import format_number, format_time
 

@@ -12,14 +12,14 @@ import msgspec
 
 from krakenwire.errors import UnknownSymbol, UsageError
 
+from ..engine.book import Move, OrderBook, Print
+from ..engine.engine import Effects, Engine
+from ..engine.model import Account, EngineStatus
+from ..feed.wire import format_number
+from ..instruments import ListedAsset, ListedInstrument, Listing, default_assets, default_listings
 from .agents import Agents, Conduct
 from .candles import History, shifted
-from .engine.book import Move, OrderBook, Print
-from .engine.engine import Effects, Engine
-from .engine.model import Account, EngineStatus
-from .instruments import ListedAsset, ListedInstrument, Listing, default_assets, default_listings
 from .tape import TRADES_KEPT, Spread, Tape
-from .wire import format_number
 
 __all__ = ["SIMULATED_START_NS", "Market"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from .accounts import Accounts
-from .engine.engine import Engine
-from .engine.model import LedgerEntry, Refusal, Report
+from ..accounts.accounts import Accounts
+from ..engine.engine import Engine
+from ..engine.model import LedgerEntry, Refusal, Report
+from ..feed.stream import Stream
 from .reports import ReportText, encode_private
 from .requests import Message, Refused, encode_refusal, encode_result, read_flag, refuse_unknown
 from .session import DoorSession, Reply
-from .stream import Stream
 from .trading import METHODS, Trading
 
 __all__ = ["PrivateSession"]

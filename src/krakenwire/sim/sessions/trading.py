@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from krakenwire.book.timestamps import parse_timestamp
 
-from .accounts import Accounts
-from .engine.engine import Engine
-from .engine.model import AddOrder, AmendOrder, Refusal
+from ..accounts.accounts import Accounts
+from ..engine.engine import Engine
+from ..engine.model import AddOrder, AmendOrder, Refusal
 from .requests import Message, refuse_unknown
 
 __all__ = ["METHODS", "Trading"]

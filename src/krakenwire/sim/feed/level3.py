@@ -6,9 +6,9 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
-from .engine.book import CHECKSUM_LEVELS, Move, OrderBook, OrderChange, Resting, Side
-from .feed_book import edge
-from .instruments import ListedInstrument
+from ..engine.book import CHECKSUM_LEVELS, Move, OrderBook, OrderChange, Resting, Side
+from ..instruments import ListedInstrument
+from .book import edge
 from .stream import Stream
 from .wire import format_number, format_time_ns
 

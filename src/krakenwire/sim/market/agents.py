@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 
 from krakenwire.errors import UsageError
 
-from .engine.book import Move, OrderBook, Resting, Side
-from .instruments import Listing
+from ..engine.book import Move, OrderBook, Resting, Side
+from ..instruments import Listing
 
 __all__ = ["Agents", "Conduct", "Venue"]
 

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Hashable
 from typing import Final
 
-from .engine.model import Refusal
+from ..engine.model import Refusal
 
 __all__ = ["TOKEN_SECONDS", "Tokens"]
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from .accounts import Accounts
-from .engine.model import OrderState
-from .market import Market
-from .rest_fields import Fields, format_plain, seconds
-from .rest_names import PairNames, asset_id
-from .rest_public import price_decimals
-from .tokens import TOKEN_SECONDS
+from ..accounts.accounts import Accounts
+from ..accounts.tokens import TOKEN_SECONDS
+from ..engine.model import OrderState
+from ..market.market import Market
+from .fields import Fields, format_plain, seconds
+from .names import PairNames, asset_id
+from .public import price_decimals
 
 __all__ = ["CALLS", "PrivateCall", "private_calls", "token_answer"]
 

@@ -7,9 +7,9 @@ from collections import deque
 from random import Random
 from typing import NamedTuple
 
+from ..engine.book import Move, OrderBook, Print
+from ..instruments import Listing
 from .candles import MINUTE_NS, make_history, shifted
-from .engine.book import Move, OrderBook, Print
-from .instruments import Listing
 
 __all__ = ["SPREADS_KEPT", "TRADES_KEPT", "Spread", "Tape"]
 

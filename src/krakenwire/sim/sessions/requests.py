@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from .feed import DEPTHS, INTERVALS, LEVEL3_DEPTHS
-from .stream import Stream
-from .wire import format_time
+from ..feed.feed import DEPTHS, INTERVALS, LEVEL3_DEPTHS
+from ..feed.stream import Stream
+from ..feed.wire import format_time
 
 __all__ = [
     "Message",

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .candles import DAY_NS, INTERVALS, MINUTE_NS, Candle, History
-from .engine.book import Print, Side
-from .engine.model import EngineStatus, FeeTier, Refusal
-from .instruments import ListedAsset, ListedInstrument
-from .market import Market
-from .rest_fields import INVALID_ARGUMENTS, Fields, format_plain, format_rescaled, seconds
-from .rest_names import AssetNames, PairName, PairNames, asset_id, asset_name
-from .wire import NS_PER_S, format_number
+from ..engine.book import Print, Side
+from ..engine.model import EngineStatus, FeeTier, Refusal
+from ..feed.wire import NS_PER_S, format_number
+from ..instruments import ListedAsset, ListedInstrument
+from ..market.candles import DAY_NS, INTERVALS, MINUTE_NS, Candle, History
+from ..market.market import Market
+from .fields import INVALID_ARGUMENTS, Fields, format_plain, format_rescaled, seconds
+from .names import AssetNames, PairName, PairNames, asset_id, asset_name
 
 __all__ = ["PUBLIC_CALLS", "PublicCalls", "price_decimals", "status_answer", "time_answer"]
 

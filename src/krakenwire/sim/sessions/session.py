@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from typing import ClassVar, Generic, Protocol, TypeVar
 
-from .accounts import Accounts
-from .engine.model import Refusal
+from ..accounts.accounts import Accounts
+from ..engine.model import Refusal
+from ..feed.stream import Stream
+from ..source import Source
 from .requests import (
     Message,
     Refused,
@@ -18,8 +20,6 @@ from .requests import (
     read_message,
     read_request,
 )
-from .source import Source
-from .stream import Stream
 
 __all__ = [
     "HEARTBEAT",

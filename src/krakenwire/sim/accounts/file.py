@@ -15,7 +15,7 @@ import msgspec
 
 from krakenwire.errors import UsageError
 
-from .engine.model import FeeTier
+from ..engine.model import FeeTier
 from .totp import decode_secret, one_time_password
 
 __all__ = [

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from .engine.model import Refusal
-from .wire import format_number
+from ..engine.model import Refusal
+from ..feed.wire import format_number
 
 __all__ = ["INVALID_ARGUMENTS", "Fields", "format_plain", "format_rescaled", "seconds"]
 

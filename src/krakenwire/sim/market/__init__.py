@@ -1,0 +1,3 @@
+"""The public side: the engine kept alive by agents, and what has traded."""
+
+__all__: list[str] = []
