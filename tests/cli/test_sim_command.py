@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shlex
 import signal
@@ -11,6 +12,7 @@ import ssl
 import stat
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -90,6 +92,29 @@ def test_what_is_printed_signs_in() -> None:
     assert token["error"] == []
     assert token["result"]["token"]
     assert (state["status"], state["symbols"]) == ("online", ["BTC/USD"])
+
+
+def test_clients_that_hang_up_before_tls_is_agreed_leave_no_traceback() -> None:
+    with running("sim", "--tls", "--json") as process:
+        env = json.loads(process.stdout.readline())["env"]
+        for url in env["KRAKEN_WS_PUBLIC_URL"], env["KRAKEN_SPOT_URL"]:
+            parts = urlsplit(url)
+            for hello in (b"", b"GET /v2 HTTP/1.1\r\n\r\n", b"\x16\x03\x01"):
+                with socket.create_connection((parts.hostname, parts.port)) as client:
+                    client.sendall(hello)
+                    client.shutdown(socket.SHUT_WR)
+                    with contextlib.suppress(ConnectionError):
+                        while client.recv(4096):
+                            pass
+        ended = end(process)
+    assert (ended.code, ended.err.splitlines()) == (0, ["the simulator has ended"])
+
+
+@pytest.mark.parametrize("option", ["--auth-port", "--l3-port"])
+def test_port_of_a_private_door_is_refused_for_a_recording(tmp_path: Path, option: str) -> None:
+    refused = run("sim", "--playback", frames(tmp_path / "frames.jsonl"), option, "0")
+    assert (refused.code, refused.out) == (2, "")
+    assert f"a recording has only the public WebSocket: give --playback or {option}, not both" in refused.err
 
 
 def test_tls_is_trusted_by_who_is_given_the_variables() -> None:

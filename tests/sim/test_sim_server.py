@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -412,6 +413,22 @@ async def test_nothing_moves_while_nobody_listens() -> None:
         await server.drop_connections()
         await clock.advance(1)
         assert [server.truth(symbol, 1000) for symbol in SYMBOLS] == after
+
+
+async def test_client_that_pings_without_end_and_does_not_read_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="krakenwire.sim"):
+        async with SimulatorServer(market(), hold=True, max_buffer=200_000) as server:
+            deaf = await RawClient.connect(server.url, limit=1024)
+            await deaf.frame()
+            deaf.writer.write(mask(9, b"early"))
+            assert (await deaf.frame())[1] == b"early"
+            with contextlib.suppress(ConnectionError):
+                for _ in range(400):
+                    deaf.writer.write(mask(9, b"x" * 125) * 1000)
+                    await deaf.writer.drain()
+            assert server.slow_clients_dropped == 1
+            await deaf.close()
+    assert caplog.text.count("slow client dropped") == 1
 
 
 async def test_slow_client_is_dropped_and_others_are_not(caplog: pytest.LogCaptureFixture) -> None:

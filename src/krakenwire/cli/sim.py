@@ -179,6 +179,7 @@ async def _sim(wanted: Wanted) -> None:
     with ExitStack() as stack, Interrupt() as interrupt:
         certificate = None
         if wanted.tls:
+            asyncio.get_running_loop().set_exception_handler(_pass_over_handshakes)
             certificate = Certificate([wanted.host], directory=wanted.tls_dir)
             stack.callback(certificate.remove)
         server = SimulatorServer(
@@ -210,6 +211,12 @@ async def _sim(wanted: Wanted) -> None:
     report_end(server, wanted.fault_log)
 
 
+def _pass_over_handshakes(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody caught, but for clients that hang up before TLS is agreed: anybody can, as often as he likes."""
+    if not str(context.get("message")).startswith("SSL handshake failed"):
+        loop.default_exception_handler(context)
+
+
 def _source(wanted: Wanted) -> tuple[Market | Recording, tuple[str, ...]]:
     """What is served, and its symbols."""
     if wanted.playback is None:
@@ -217,6 +224,9 @@ def _source(wanted: Wanted) -> tuple[Market | Recording, tuple[str, ...]]:
         return market, market.symbols
     if wanted.accounts is not None:
         raise UsageError("a recording has no accounts: give --playback or --accounts, not both")
+    for option, port in (("--auth-port", wanted.auth_port), ("--l3-port", wanted.l3_port)):
+        if port is not None:
+            raise UsageError(f"a recording has only the public WebSocket: give --playback or {option}, not both")
     recording = _load(wanted.playback)
     return recording, tuple(sorted(filter(None, recording.symbols)))
 

@@ -35,6 +35,7 @@ class Connection(WSListener):
         self._transport: WSTransport | None = None
         self._raw: asyncio.Transport | None = None
         self._fragments: list[bytes] = []
+        self._size = 0
 
     # --- the peer's wire ------------------------------------------------------------------------------------
 
@@ -99,17 +100,23 @@ class Connection(WSListener):
         if kind == WSMsgType.BINARY:
             self.close(WSCloseCode.UNSUPPORTED_DATA.value, "text frames only")
             return
+        if kind == WSMsgType.PING:
+            self._pong(frame.get_payload_as_bytes())
+            return
         if kind not in (WSMsgType.TEXT, WSMsgType.CONTINUATION) or transport.is_close_frame_sent:
             return
         if (kind == WSMsgType.CONTINUATION) != bool(self._fragments):
             self.close(WSCloseCode.PROTOCOL_ERROR.value, "fragments out of order")
             return
-        self._fragments.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._fragments)) > MAX_REQUEST or len(self._fragments) > MAX_REQUEST // 64:
+        payload = frame.get_payload_as_bytes()
+        self._fragments.append(payload)
+        self._size += len(payload)
+        if self._size > MAX_REQUEST or len(self._fragments) > MAX_REQUEST // 64:
             self.close(WSCloseCode.MESSAGE_TOO_BIG.value, f"at most {MAX_REQUEST} bytes")
         elif frame.fin:
             message = b"".join(self._fragments)
             self._fragments.clear()
+            self._size = 0
             if self._peer is not None:
                 self._peer.receive(message)
 
@@ -127,3 +134,16 @@ class Connection(WSListener):
         """The socket takes more."""
         if self._peer is not None:
             self._peer.resume_writing()
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _pong(self, payload: bytes) -> None:
+        """Answer a ping; a client that does not read the answers is cut off as one that does not read frames."""
+        transport, raw = self._transport, self._raw
+        if transport is None or raw is None or transport.is_close_frame_sent or transport.is_disconnected:
+            return
+        if raw.is_closing():  # of TLS, the client may have said goodbye before picows knows
+            return
+        transport.send_pong(payload)
+        if self._peer is not None:
+            self._peer.check_waiting(raw.get_write_buffer_size())

@@ -23,6 +23,9 @@ CATCH_UP_S = 0.1
 PATIENCE_NS = 5 * NS_PER_S
 """How long an unpaced market waits for a client that is behind while others are not."""
 
+LEAST_PATIENCE_NS = NS_PER_S // 20
+"""How long it does at least, whatever it went through with others: one that reads at all needs less."""
+
 _log = logging.getLogger("krakenwire.sim")
 
 
@@ -152,10 +155,10 @@ class Pace:
             since = [each for each in listening if each is not None]
             timer: Timer | None = None
             if len(since) < len(listening):
-                waiting = [each for each in since if now_ns - each < PATIENCE_NS]
-                if not waiting:
+                until_ns = _give_up_ns(since, now_ns)
+                if until_ns is None:
                     return
-                timer = self._clock.call_at(min(waiting) + PATIENCE_NS, self._room.set)
+                timer = self._clock.call_at(until_ns, self._room.set)
             elif not since:
                 return
             self._room.clear()
@@ -164,6 +167,20 @@ class Pace:
             finally:
                 if timer is not None:
                     timer.cancel()
+
+
+def _give_up_ns(since: list[int], now_ns: int) -> int | None:
+    """When to look again whether to wait for those that are behind, None if they have had their time.
+
+    Each that was given up halves the patience with the next: many that read nothing, and fall behind one after the
+    other, must not stop the market for as many times as there are of them.
+    """
+    patience_ns = PATIENCE_NS
+    for each in sorted(since):
+        if now_ns - each < patience_ns:
+            return each + patience_ns
+        patience_ns = max(patience_ns // 2, LEAST_PATIENCE_NS)
+    return None
 
 
 def _report_failure(driver: asyncio.Task[None]) -> None:

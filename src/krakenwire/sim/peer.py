@@ -151,6 +151,10 @@ class Peer:
             _log.exception("frames could not be sent; the connection is cut")
             self.abort()
             return
+        self.check_waiting(waiting)
+
+    def check_waiting(self, waiting: int) -> None:
+        """Cut the client off if so many bytes, not yet taken by it, are too many."""
         if waiting > self._host.max_buffer:
             _log.warning("slow client dropped: %d bytes wait for it, at most %d may", waiting, self._host.max_buffer)
             self._host.handle_overflow(self)

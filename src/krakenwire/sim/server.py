@@ -247,6 +247,7 @@ class SimulatorServer:
             self._host,
             self._ports[door],
             max_frame_size=MAX_REQUEST,
+            enable_auto_pong=False,  # the connection answers, and counts what is not read
             logger_name="krakenwire",
             ssl=self._tls,
         )

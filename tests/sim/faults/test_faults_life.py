@@ -220,6 +220,39 @@ async def test_log_forgets_the_oldest_healed_faults_first(exchange: Exchange, mo
     assert [fault.id for fault in faults.log] == [7, 8, 9]
 
 
+async def test_faults_that_are_not_healed_are_bounded(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injector, "MAX_UNHEALED", 3)
+    faults = exchange.faults
+    working, waiting, momentary = (
+        faults.inject("lose_update"),
+        faults.inject("lose_update", after=9.0),
+        faults.inject("not_json", after=9.0),
+    )
+    for _ in range(2):
+        with pytest.raises(UsageError, match="3 faults are not healed, which is all that can be; heal some"):
+            faults.inject("burst")
+    for fault in (working, waiting, momentary):
+        faults.heal(fault.id)
+        assert not faults.inject("burst").is_healed
+    faults.heal_all()
+    for _ in range(9):
+        faults.inject("not_json")
+
+
+async def test_plans_under_way_are_bounded(
+    exchange: Exchange, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injector, "MAX_PLANS", 2)
+    script = Script.read('[[fault]]\nkind = "not_json"\nat = 1')
+    for _ in range(2):
+        for _ in range(2):
+            exchange.faults.play(script)
+        with pytest.raises(UsageError, match="at most 2 plans can be under way"):
+            exchange.faults.play(script)
+        await clock.advance(2)
+    assert len(exchange.faults.log) == 4
+
+
 # --- scripts ----------------------------------------------------------------------------------------------------------
 
 SCRIPT = """
@@ -296,7 +329,7 @@ async def test_fault_of_a_script_that_cannot_be_injected_any_more_is_told_by_the
     with caplog.at_level(logging.WARNING, logger="krakenwire.sim"):
         await clock.advance(5)
     assert len(exchange.faults.log) == 1
-    assert caplog.text.count("could not be injected: fault not_json: no connection") == 2
+    assert caplog.text.count("could not be injected: fault not_json: no connection") == 1  # of two, that are alike
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------

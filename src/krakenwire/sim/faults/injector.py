@@ -26,6 +26,12 @@ _log = logging.getLogger("krakenwire.sim")
 MAX_LOG = 20_000
 """Faults that the log remembers; the oldest are forgotten first, if they are healed."""
 
+MAX_UNHEALED = 1000
+"""Faults that may work, or wait to begin, at a time: each costs something with every frame."""
+
+MAX_PLANS = 1000
+"""Plans of scripts that may be under way at a time."""
+
 
 class Faults:
     """The faults of one exchange.
@@ -48,6 +54,7 @@ class Faults:
         self._count = 0
         self._log: deque[Fault[Any]] = deque()
         self._by_id: dict[int, Fault[Any]] = {}
+        self._unhealed: set[int] = set()
         self._active: tuple[Fault[Any], ...] = ()
         self._frame_faults: tuple[Fault[Any], ...] = ()
         self._message_faults: tuple[Fault[Any], ...] = ()
@@ -66,8 +73,8 @@ class Faults:
             The fault, which goes on telling what it touches.
 
         Raises:
-            UsageError: there is no such kind or parameter, or this exchange cannot do it; the message says what
-                there is.
+            UsageError: there is no such kind or parameter, this exchange cannot do it, or too many are not healed;
+                the message says what there is.
         """
         return self._inject(kind, read_parameters(kind, parameters), f"{self._seed}/{self._count + 1}/{kind}")
 
@@ -77,11 +84,15 @@ class Faults:
         What cannot be done when its time has come is told by the log of the program.
 
         Raises:
-            UsageError: this exchange cannot do one of the faults; none of them is injected then.
+            UsageError: this exchange cannot do one of the faults, or too much is planned already; none of them is
+                injected then.
         """
         for plan in script.plans:
             for parameters in plan.variants():
                 self._make(plan.kind, parameters, "").check()
+        self._playing = [each for each in self._playing if not each.is_over]
+        if len(self._playing) + len(script.plans) > MAX_PLANS:
+            raise UsageError(f"at most {MAX_PLANS} plans can be under way; DELETE /faults or heal_all() ends them")
         for number, plan in enumerate(script.plans):
             self._playing.append(Playing(plan, f"{script.seed}/{number}", self._host.clock, self._inject))
 
@@ -198,8 +209,11 @@ class Faults:
     def _inject(self, kind: str, parameters: Timing, seed: str) -> Fault[Any]:
         fault = self._make(kind, parameters, seed)
         fault.check()
+        if len(self._unhealed) >= MAX_UNHEALED:
+            raise UsageError(f"{MAX_UNHEALED} faults are not healed, which is all that can be; heal some of them first")
         self._count = number = fault.id
         self._by_id[number] = fault
+        self._unhealed.add(number)
         self._log.append(fault)
         if len(self._log) > MAX_LOG:
             self._forget_one()
@@ -227,6 +241,7 @@ class Faults:
         if fault.is_momentary:
             fault.begin()
             fault.healed_ns = fault.begun_ns
+            self._unhealed.discard(fault.id)
             fault.let_go()
             return
         self._set_active((*self._active, fault))
@@ -238,6 +253,7 @@ class Faults:
         if fault.is_healed:
             return
         fault.healed_ns = self._now_ns()
+        self._unhealed.discard(fault.id)
         if fault in self._active:
             self._set_active(tuple(each for each in self._active if each is not fault))
             fault.end()

@@ -35,12 +35,19 @@ class Playing:
         self._start_ns = clock.monotonic_ns()
         self._turn = 0
         self._timer: Timer | None = None
+        self._told = ""
         self._wait()
+
+    @property
+    def is_over(self) -> bool:
+        """True once it injects nothing more."""
+        return self._timer is None
 
     def stop(self) -> None:
         """Inject nothing more; harmless when repeated."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _wait(self) -> None:
         due = self._plan.due(self._turn, Random(f"{self._seed}/{self._turn}/when"))
@@ -48,10 +55,13 @@ class Playing:
             self._timer = self._clock.call_at(self._start_ns + round(due * NS_PER_S), self._fire)
 
     def _fire(self) -> None:
+        self._timer = None
         seed = f"{self._seed}/{self._turn}"
         try:
             self._inject(self._plan.kind, self._plan.parameters(Random(f"{seed}/what")), seed)
         except UsageError as error:
-            _log.warning("a fault of the script could not be injected: %s", error)
+            if str(error) != self._told:  # once is enough for what fails the same way every time
+                self._told = str(error)
+                _log.warning("a fault of the script could not be injected: %s", error)
         self._turn += 1
         self._wait()

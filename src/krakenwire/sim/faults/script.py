@@ -18,6 +18,9 @@ from .model import MAX_SECONDS, Timing
 
 __all__ = ["PLAN_KEYS", "Plan", "Script"]
 
+LEAST_EVERY_S = 0.001
+"""Seconds from one injection of a plan to the next, at least: none is to keep the simulator from all else."""
+
 PLAN_KEYS = ("at", "every", "jitter", "repeat")
 
 
@@ -53,8 +56,8 @@ class Plan(Struct, frozen=True, kw_only=True):
             if (value := given.get(name)) is not None:
                 timing[name] = _number(name, value, is_text)
         every = timing.get("every")
-        if every is not None and every <= 0:
-            raise UsageError(f"every must be more than 0 seconds, got {every}")
+        if every is not None and every < LEAST_EVERY_S:
+            raise UsageError(f"every must be at least {LEAST_EVERY_S} seconds, got {every}")
         if every is None and timing.get("repeat", 1) != 1:
             raise UsageError(f"repeat={int(timing['repeat'])} needs every=, the seconds from one to the next")
         several = {
