@@ -58,7 +58,7 @@ lint: setup  ## Check style and format
 types: setup  ## Check types (that the kernel's stub tells the truth is one of the tests)
 	$(BIN)/mypy
 
-bench: $(BENCH)  ## Measure; every figure is a ratio taken in one run
+bench: $(BENCH)  ## Measure the kernel, as ratios within one run, and the most that the simulator can send
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
 
 fuzz: setup  ## Fuzz each target in turn, FUZZ_SECONDS (60) in all
