@@ -64,6 +64,13 @@ def test_json_is_one_object_with_each_rule_and_its_provenance(env: dict[str, str
     assert observed["note"]
 
 
+def test_environment_that_tls_prints_is_enough_for_sockets_and_rest() -> None:
+    with simulator("--symbols", "BTC/USD", "--tls") as env:
+        ended = run("conform", "--only", "pong.shape,rest.time,token.issue", env=env)
+    assert (ended.code, ended.err) == (0, "")
+    assert "3 holds, 0 broken, 0 observed, 0 not tested" in ended.out
+
+
 def test_broken_rule_ends_with_1_and_says_what_was_expected_and_what_came() -> None:
     with simulator("--symbols", "BTC/USD", "--fault", REWRITE) as env:
         ended = run("conform", "--only", "book.ack,pong.shape", env=env)
