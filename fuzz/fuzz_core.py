@@ -43,7 +43,7 @@ from helpers.wire import (  # noqa: E402  # the path is set above
     trades,
 )
 from krakenwire.book import BookState, BookUpdate  # noqa: E402  # the path is set above
-from krakenwire.protocol.outputs import Action, Open, Send  # noqa: E402  # the path is set above
+from krakenwire.protocol.outputs import Action, Fetch, Open, Send  # noqa: E402  # the path is set above
 from krakenwire.protocol.report import EventLog, make_report  # noqa: E402  # the path is set above
 from krakenwire.protocol.state import ConnectionState  # noqa: E402  # the path is set above
 from krakenwire.protocol.subscriptions import Key  # noqa: E402  # the path is set above
@@ -282,6 +282,8 @@ class Life:
 
     def _act(self, action: Action) -> None:
         """What the shell does."""
+        if isinstance(action, Fetch):
+            return
         name = action.connection
         if isinstance(action, Send):
             self.requests.setdefault(name, []).append(json.loads(action.text))

@@ -17,9 +17,13 @@ __all__ = [
     "LIFECYCLE",
     "NO_STAMP",
     "Asset",
+    "Backfilled",
+    "BookAudited",
     "BookInvalidated",
     "BookQuarantined",
     "BookResynced",
+    "CallbackFailed",
+    "CallbackSlow",
     "Connected",
     "Disconnected",
     "Event",
@@ -27,16 +31,23 @@ __all__ = [
     "Gap",
     "Heartbeat",
     "Instrument",
+    "LeaderChanged",
     "Level",
+    "LoopStalled",
     "Loss",
     "Message",
     "Ohlc",
     "Pong",
     "Raw",
+    "ReadingPaused",
+    "ReadingResumed",
+    "Reconnected",
+    "Recovered",
     "Reply",
     "Side",
     "Source",
     "Spread",
+    "Stalled",
     "Stamp",
     "SubscribeRejected",
     "Subscribed",
@@ -427,6 +438,157 @@ class Gap(Message, frozen=True, kw_only=True, gc=False):
     first: int | None = None
     last: int | None = None
     count: int | None = None
+
+
+class Reconnected(Message, frozen=True, kw_only=True, gc=False):
+    """A connection that had ended has everything back: it is open, all that was wanted of it is answered, books proven.
+
+    Attributes:
+        downtime_ns: how long there was no open socket.
+        took_ns: from the end of the old socket until everything was back.
+        subscriptions: how many were restored.
+        rejected: how many Kraken refused this time; each has its own `SubscribeRejected`.
+        books: how many books were proven again.
+        missed: trades known to have been missed meanwhile; what of them was fetched after all tells `Backfilled`.
+        planned: it was our own wish (a schedule, a change of status, `Client.reconnect`).
+    """
+
+    downtime_ns: int
+    took_ns: int
+    subscriptions: int
+    rejected: int
+    books: int
+    missed: int
+    planned: bool = False
+
+
+class Stalled(Message, frozen=True, kw_only=True, gc=False):
+    """A subscription that should speak has been silent for too long.
+
+    Attributes:
+        of: its channel.
+        silent_ns: for how long nothing came of it.
+        limit_ns: how much silence is usual at most, as learned or, where too little was seen, as given.
+        evidence: what made it more than quiet: `silence`, `ticker` (its ticker moved), `trade`, `probe`.
+    """
+
+    of: str
+    symbol: str | None
+    silent_ns: int
+    limit_ns: int
+    evidence: str
+    depth: int | None = None
+    interval: int | None = None
+
+
+class Recovered(Message, frozen=True, kw_only=True, gc=False):
+    """A subscription that was stalled speaks again.
+
+    Attributes:
+        of: its channel.
+        stalled_ns: from `Stalled` until now.
+        by: what brought it back: `itself`, `resubscribe`, `reconnect`.
+    """
+
+    of: str
+    symbol: str | None
+    stalled_ns: int
+    by: str
+    depth: int | None = None
+    interval: int | None = None
+
+
+class LoopStalled(Message, frozen=True, kw_only=True, gc=False):
+    """Our own event loop did nothing for `stalled_ns`; the sockets are read before any silence is judged."""
+
+    stalled_ns: int
+
+
+class ReadingPaused(Message, frozen=True, kw_only=True, gc=False):
+    """A connection is not read for now, since a reader with the policy `block` is behind."""
+
+    reason: str
+
+
+class ReadingResumed(Message, frozen=True, kw_only=True, gc=False):
+    """A connection is read again, after `paused_ns`."""
+
+    paused_ns: int
+
+
+class Backfilled(Message, frozen=True, kw_only=True, gc=False):
+    """A gap was closed: the events from `first` to `last`, `count` of them, were fetched and given in order.
+
+    Attributes:
+        of: the channel: `trade`, `ohlc`.
+        first, last: trade_ids; for candles the begin of the first and of the last, nanoseconds.
+        how: where from: `snapshot` (with the subscription), `rest`, `mirror` (the other connection had it).
+        took_ns: from the moment the gap was seen.
+    """
+
+    of: str
+    symbol: str
+    first: int
+    last: int
+    count: int
+    how: str
+    took_ns: int
+
+
+class LeaderChanged(Message, frozen=True, kw_only=True, gc=False):
+    """Of a mirror: what is published comes from the connection `leader` now.
+
+    Attributes:
+        symbol: whose book; None for everything that has no symbol of its own.
+        leader: the connection.
+        previous: the connection before it, None at first.
+        reason: why: `disconnected`, `checksum`, `stalled`, `planned`, ….
+    """
+
+    symbol: str | None
+    leader: str
+    previous: str | None
+    reason: str
+
+
+class BookAudited(Message, frozen=True, kw_only=True, gc=False):
+    """The levels below the proven ones were compared with another source.
+
+    Attributes:
+        method: `rest`, `snapshot` or `mirror`.
+        levels: how many were compared, both sides together.
+        wrong: how many of them differed; the book is fetched again if there are any.
+        skipped: levels that changed while the source answered, and could not be compared.
+    """
+
+    symbol: str
+    depth: int
+    method: str
+    levels: int
+    wrong: int
+    skipped: int
+
+
+class CallbackFailed(Message, frozen=True, kw_only=True, gc=False):
+    """A reader's callback raised; the feed and the other readers went on.
+
+    Attributes:
+        reader: its name.
+        error: the kind of what was raised, and where; never its text, which might hold a secret.
+        failures: how often it has raised by now.
+    """
+
+    reader: str
+    error: str
+    failures: int
+
+
+class CallbackSlow(Message, frozen=True, kw_only=True, gc=False):
+    """A reader's callback took `took_ns`, more than is good for everything else on its loop; the `slow`th time."""
+
+    reader: str
+    took_ns: int
+    slow: int
 
 
 class Loss(Message, frozen=True, kw_only=True, gc=False):

@@ -9,18 +9,29 @@ from typing import Any
 from krakenwire.book import BookUpdate, format_timestamp
 from krakenwire.events import (
     Asset,
+    Backfilled,
+    BookAudited,
     BookInvalidated,
     BookQuarantined,
     BookResynced,
+    CallbackFailed,
+    CallbackSlow,
     Connected,
     Disconnected,
     Event,
     Gap,
     Instrument,
+    LeaderChanged,
     Level,
+    LoopStalled,
     Loss,
     Message,
     Ohlc,
+    ReadingPaused,
+    ReadingResumed,
+    Reconnected,
+    Recovered,
+    Stalled,
     Ticker,
     Trade,
     Undecodable,
@@ -169,6 +180,66 @@ def _(event: BookResynced) -> str:
 @_says.register
 def _(event: BookQuarantined) -> str:
     return f"failed {event.attempts} times in a row; left alone for {event.retry_after_ns / 1e9:.0f} s"
+
+
+@_says.register
+def _(event: Reconnected) -> str:
+    what = f"{event.subscriptions} subscription(s) and {event.books} book(s)"
+    refused = f", {event.rejected} refused" if event.rejected else ""
+    missed = f"; {event.missed} trade(s) were missed" if event.missed else ""
+    return f"everything is back after {event.took_ns / 1e9:.3f} s: {what}{refused}{missed}"
+
+
+@_says.register
+def _(event: Stalled) -> str:
+    limit = f"more than {event.limit_ns / 1e9:.1f} s is unusual"
+    return f"{event.of} has been silent for {event.silent_ns / 1e9:.1f} s ({event.evidence}; {limit})"
+
+
+@_says.register
+def _(event: Recovered) -> str:
+    return f"{event.of} speaks again after {event.stalled_ns / 1e9:.1f} s, by {event.by}"
+
+
+@_says.register
+def _(event: LoopStalled) -> str:
+    return f"our own event loop stood still for {event.stalled_ns / 1e9:.3f} s; something blocks it"
+
+
+@_says.register
+def _(event: ReadingPaused) -> str:
+    return f"{event.connection} is not read for now: {event.reason}"
+
+
+@_says.register
+def _(event: ReadingResumed) -> str:
+    return f"{event.connection} is read again after {event.paused_ns / 1e9:.3f} s"
+
+
+@_says.register
+def _(event: Backfilled) -> str:
+    return f"{event.count} of {event.of} from {event.first} to {event.last} came after all, by {event.how}"
+
+
+@_says.register
+def _(event: LeaderChanged) -> str:
+    before = "" if event.previous is None else f", no longer from {event.previous}"
+    return f"published from {event.leader}{before} ({event.reason})"
+
+
+@_says.register
+def _(event: BookAudited) -> str:
+    return f"{event.levels} level(s) compared by {event.method}: {event.wrong} wrong, {event.skipped} not comparable"
+
+
+@_says.register
+def _(event: CallbackFailed) -> str:
+    return f"the callback of {event.reader} raised {event.error}, {event.failures} time(s) by now"
+
+
+@_says.register
+def _(event: CallbackSlow) -> str:
+    return f"the callback of {event.reader} took {event.took_ns / 1e6:.0f} ms, {event.slow} time(s) by now"
 
 
 @_says.register

@@ -16,7 +16,7 @@ from krakenwire.events import Event, Stamp
 from krakenwire.net.backoff import Backoff, ConnectBudget, reconnects
 from krakenwire.net.transport import Closed, Connector, Transport
 from krakenwire.protocol.core import Core
-from krakenwire.protocol.outputs import Close, Open, Send
+from krakenwire.protocol.outputs import Action, Fetch, Open, Send
 
 __all__ = ["Pump"]
 
@@ -130,7 +130,9 @@ class Pump:
 
     # --- the core's wishes ------------------------------------------------------------------------------------------
 
-    def _do(self, action: Open | Send | Close) -> None:
+    def _do(self, action: Action) -> None:
+        if isinstance(action, Fetch):
+            return
         link = self._links.get(action.connection)
         if isinstance(action, Open):
             self._links[action.connection] = _Link(self, action.connection)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from krakenwire.book.reasons import MAX_DEPTH, is_symbol
 from krakenwire.errors import UsageError
-from krakenwire.events import Stamp
+from krakenwire.events import LoopStalled, Stamp
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.outputs import Action, Open, Outputs
 from krakenwire.protocol.passive import PassiveSession
@@ -187,6 +187,31 @@ class Core:
         if self._out.precisions:
             self._learn_precisions(stamp)
         session.flush(stamp.received_mono_ns)
+
+    def receive_answer(self, number: int, body: bytes | None, error: str | None, now: Stamp) -> None:
+        """What came of a `Fetch`: its body, whole, or why there is none."""
+        self.n += 1
+        self._flush(now)
+
+    def paused(self, connection: str, reason: str, now: Stamp) -> None:
+        """`connection` is not read for now: its silence means nothing."""
+        self.n += 1
+        session = self._sessions.get(connection)
+        if session is not None:
+            session.pause(reason, now, self.n)
+
+    def resumed(self, connection: str, now: Stamp) -> None:
+        """`connection` is read again."""
+        self.n += 1
+        session = self._sessions.get(connection)
+        if session is not None:
+            session.resume(now, self.n)
+        self._flush(now)
+
+    def loop_stalled(self, stalled_ns: int, now: Stamp) -> None:
+        """The shell itself did nothing for `stalled_ns`; its sockets were read since."""
+        self.n += 1
+        self._out.events.append(LoopStalled(stalled_ns=stalled_ns, stamp=now, n=self.n))
 
     def handle_deadline(self, now: Stamp) -> None:
         """Time has come to `now.received_mono_ns`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Action", "Close", "Open", "Outputs", "Send"]
+__all__ = ["Action", "Close", "Fetch", "Open", "Outputs", "Send"]
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -30,7 +30,21 @@ class Close(msgspec.Struct, frozen=True):
     retire: bool
 
 
-Action = Open | Send | Close
+class Fetch(msgspec.Struct, frozen=True):
+    """A public REST call to make (PROTOCOL 8.3); whatever comes of it is an input: `Core.receive_answer`.
+
+    Attributes:
+        number: which question this is; the answer names it.
+        call: `Trades`, `OHLC`, `Depth`, ….
+        params: name and value of each parameter of the query, in order.
+    """
+
+    number: int
+    call: str
+    params: tuple[tuple[str, str], ...]
+
+
+Action = Open | Send | Close | Fetch
 
 
 class Outputs:

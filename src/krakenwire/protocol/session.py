@@ -17,6 +17,8 @@ from krakenwire.events import (
     Gap,
     Instrument,
     Raw,
+    ReadingPaused,
+    ReadingResumed,
     Stamp,
     Subscribed,
     SubscribeRejected,
@@ -94,6 +96,7 @@ class Session:
         self._sent_at = 0
         self._pinged_at: int | None = None
         self._disconnected_at: int | None = None
+        self._paused_at: int | None = None
         self._deadline: int | None = None
         self._dirty = False
         self._handlers: dict[type, Callable[[Any, Stamp, int], None]] = {
@@ -150,6 +153,7 @@ class Session:
                 self._forget(sub.key)
         self.table.disconnected()
         self._deadline = None
+        self._paused_at = None
         self._dirty = False
 
     def receive_frame(self, frame: bytes, stamp: Stamp, n: int) -> None:
@@ -177,6 +181,23 @@ class Session:
             self._receive_unknown_book(frame, stamp, n)
         else:
             self._look_at_books(start, stamp)
+
+    def pause(self, reason: str, stamp: Stamp, n: int) -> None:
+        """The socket is not read for now: silence means nothing until it is."""
+        if self._paused_at is None and self.state is ConnectionState.OPEN:
+            self._paused_at = stamp.received_mono_ns
+            self._out.events.append(ReadingPaused(reason=reason, stamp=self._own(stamp), n=n, seq=self.seq))
+            self._dirty = True
+
+    def resume(self, stamp: Stamp, n: int) -> None:
+        """The socket is read again: from here on silence counts."""
+        if self._paused_at is None:
+            return
+        now = stamp.received_mono_ns
+        paused_ns, self._paused_at = now - self._paused_at, None
+        self._received_at = now
+        self._out.events.append(ReadingResumed(paused_ns=paused_ns, stamp=self._own(stamp), n=n, seq=self.seq))
+        self._dirty = True
 
     def subscribe(self, key: Key) -> None:
         """Desire a subscription; harmless if it is desired already.
