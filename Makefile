@@ -5,6 +5,8 @@ VENV         ?= .venv
 BIN          := $(VENV)/bin
 ARGS         ?=
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 60
+SOAK_ARGS    ?=
 SANITIZE_TESTS ?= tests
 
 KERNEL_SOURCES := setup.py $(foreach kind,pyx pxd pxi h,$(wildcard src/krakenwire/book/*.$(kind)))
@@ -84,8 +86,8 @@ docs: setup  ## Check the documentation against the code
 wheel: setup  ## Build the source archive and the wheel into dist/
 	$(BIN)/python -m build --outdir dist
 
-soak:  ## (not there yet)
-	@echo "make soak is not there yet: it comes with fault injection in the simulator" >&2; exit 2
+soak: setup  ## Prove the client under faults, against the simulator, for SOAK_SECONDS (60)
+	$(BIN)/python -m soak --seconds $(SOAK_SECONDS) $(SOAK_ARGS)
 
 # Against Kraken itself, whatever the environment points at, and without an account. Where there is no network it fails:
 # what was not tested did not hold.
@@ -100,7 +102,7 @@ live: setup  ## Try the public rules of the conformance suite, then a stream, on
 clean:  ## Go back to a fresh clone: remove .venv and everything that was built
 	rm -rf $(VENV) build dist benchmarks/build src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f src/krakenwire/book/*.so src/krakenwire/book/*.c src/krakenwire/book/*.html
-	find src tests benchmarks fuzz examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks fuzz soak examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- set-up ----------------------------------------------------------------------------------------------------------
 

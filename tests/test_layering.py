@@ -15,21 +15,23 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / PACKAGE
 # "book.*" is a package with all of it that is not named by itself, "client" one module, "" the public door.
 LAYERS = (
     ("_version", "errors", "clock", "events"),
+    ("latency",),
     ("book.*",),
     ("protocol.*",),
-    ("hub.*",),
+    ("hub.*", "logs"),
     ("net.*", "journal.*", "sim.*"),
-    ("subscribing",),
+    ("since",),
     ("streams",),
+    ("feed.*",),
     ("client",),
     ("", "sim.connection", "sim.control", "sim.server", "sim.web"),
-    ("testing.*", "conform.*"),
+    ("testing.*", "conform.*", "metrics.*"),
     ("cli.*",),
     ("__main__",),
 )
 CLOCK = "clock"
 NOW = ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
-SOCKETS = ("net.", "sim.connection.", "sim.server.")
+SOCKETS = ("net.", "sim.connection.", "sim.server.", "testing.proxy.")
 
 
 def layer(module: str) -> int | None:

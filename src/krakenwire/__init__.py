@@ -22,6 +22,7 @@ from krakenwire.errors import (
     ProtocolError,
     ReaderClosed,
     ReaderOverrun,
+    RestFailed,
     SubscriptionRejected,
     SubscriptionTimeout,
     UnknownSymbol,
@@ -68,6 +69,7 @@ from krakenwire.events import (
     Unsubscribed,
 )
 from krakenwire.hub import Reader, ReaderStatistics
+from krakenwire.latency import LatencyRecorder
 from krakenwire.net.backoff import ConnectBudget
 from krakenwire.net.endpoints import Endpoints
 from krakenwire.protocol.options import Options
@@ -105,6 +107,7 @@ __all__ = [
     "Heartbeat",
     "Instrument",
     "KrakenwireError",
+    "LatencyRecorder",
     "LeaderChanged",
     "Level",
     "LoopStalled",
@@ -127,6 +130,7 @@ __all__ = [
     "Recovered",
     "Reply",
     "Report",
+    "RestFailed",
     "Spread",
     "Stalled",
     "Stamp",

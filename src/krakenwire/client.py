@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import random
 import ssl
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from krakenwire.book import Book
-from krakenwire.book.reasons import is_symbol
-from krakenwire.clock import Clock, SystemClock, timeout
-from krakenwire.errors import ConnectFailed, ConnectionClosed, KrakenwireError, UsageError
-from krakenwire.events import LIFECYCLE, Asset, Event, Instrument, Loss, Message, SubscribeRejected
-from krakenwire.hub import Hub, Inbox, Interest, OnLoss, Policy, Reader
+from krakenwire.clock import Clock, ManualClock, SystemClock
+from krakenwire.errors import UsageError
+from krakenwire.events import Event, Stamp
+from krakenwire.feed.feed import Feed, FeedSettings
+from krakenwire.feed.handover import Handover, Source
+from krakenwire.feed.history import HistoryReader, past_of
+from krakenwire.feed.iothread import Home, IoThread, SameLoop
+from krakenwire.feed.reading import BookReading, Observing, Reading
+from krakenwire.hub import Delivery, Hub, Inbox, Interest, OnLoss, Reader, ReaderStatistics
 from krakenwire.net.backoff import ConnectBudget
 from krakenwire.net.endpoints import Endpoints
-from krakenwire.net.pump import Pump
+from krakenwire.net.rest import RestCaller, RestClient
 from krakenwire.net.transport import Connector
 from krakenwire.net.websocket import WebSocketConnector
-from krakenwire.protocol.core import MAIN, Core, Placement
+from krakenwire.protocol.books.auditor import AuditMethod
+from krakenwire.protocol.core import Core
 from krakenwire.protocol.options import Options
+from krakenwire.protocol.rotation import Every
 from krakenwire.protocol.statistics import Statistics
-from krakenwire.protocol.subscriptions import Key
-from krakenwire.protocol.symbols import TRADABLE_STATUSES
 from krakenwire.streams import StreamRequest, Streams
-from krakenwire.subscribing import Subscriber, keys_of, rejection
 
 __all__ = ["BookHandle", "Client"]
-
-_log = logging.getLogger("krakenwire")
-
-_INSTRUMENTS = Key("instrument")
 
 _random = random.SystemRandom()
 
@@ -48,6 +49,12 @@ class Client(Streams):
 
     Args:
         endpoints: where the exchange is; by default Kraken, or what the `KRAKEN_*` environment variables say.
+        mirror: every connection twice: two whole books each, of which the leader's is published; the end of one
+            connection, or what is wrong on it, is no loss to any reader (`LeaderChanged` tells). Twice the traffic.
+        io_thread: run sockets, books and all of the feed in a thread of their own, so that code which keeps its event
+            loop busy delays nothing but itself. The face is the same: events are handed over in batches, 1024 of them
+            at most; what else waits does so under the reader's policy. A book may change between two looks at it, and
+            `snapshot` is one look. Each batch costs a change of threads, some tenths of a millisecond.
         ssl_context: for `wss` URLs; by default certificates and host names are verified.
         proxy: `http://`, `https://` or `socks5://` URL to go through; never taken from the environment.
         options: pacing, liveness and resync numbers; by default with a jitter that no other client has.
@@ -55,8 +62,17 @@ class Client(Streams):
         subscribe_timeout: seconds a subscription may remain unanswered before its caller is told.
         clock: the time; replaced in tests.
         connector: opens connections; replaced in tests.
-        on_events: called on the event loop with each batch of events before any reader gets them; must be quick.
-            What it raises goes to the event loop's exception handler, which logs it by default; the feed goes on.
+        rest: makes public REST calls, which fill what was missed; by default at `endpoints.rest`, by the same proxy
+            and with the same `ssl_context`. With a `connector` of one's own there is none unless it is given.
+        reconnect_every: open the connections anew so often, or every day at this time (UTC), one after the other and
+            each when the last has everything back; of a mirror no reader notices. None: only when they end.
+        book_audit: compare whole books with REST's (`rest`), or the two of a mirror with each other (`mirror`), each
+            about every `Options.audit_every` seconds; see `BookAudited`. None: what the checksum covers is proven.
+        bundles: a directory for the evidence of books that were found wrong; `krakenwire replay` plays it. Made if it
+            is not there; of more than a hundred bundles the oldest is removed.
+        on_events: called on the event loop with each batch of events before any reader gets them; must be quick. With
+            `io_thread` it is called in that thread, and what it keeps waiting is the feed. What it raises goes to the
+            event loop's exception handler, which logs it by default; the feed goes on.
 
     Raises:
         UsageError: for an argument that cannot work.
@@ -66,6 +82,8 @@ class Client(Streams):
         self,
         endpoints: Endpoints | None = None,
         *,
+        mirror: bool = False,
+        io_thread: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
         options: Options | None = None,
@@ -73,29 +91,43 @@ class Client(Streams):
         subscribe_timeout: float = 30.0,
         clock: Clock | None = None,
         connector: Connector | None = None,
+        rest: RestCaller | None = None,
+        reconnect_every: Every | None = None,
+        book_audit: AuditMethod | None = None,
+        bundles: str | Path | None = None,
         on_events: Callable[[Sequence[Event]], object] | None = None,
     ) -> None:
         if subscribe_timeout <= 0:
             raise UsageError(f"subscribe_timeout must be greater than 0 seconds, not {subscribe_timeout!r}")
-        self.endpoints = endpoints if endpoints is not None else Endpoints.from_environment(os.environ)
-        self.core = Core(options if options is not None else Options(seed=_random.getrandbits(32)))
-        self._clock: Clock = clock if clock is not None else SystemClock()
-        self._connector = connector or WebSocketConnector(clock=self._clock, ssl_context=ssl_context, proxy=proxy)
-        self._budget = connect_budget
-        self._timeout = subscribe_timeout
-        self._on_events = on_events
-        self._hub = Hub()
-        self._pump: Pump | None = None
-        self._subscriber: Subscriber | None = None
-        self._catalogued: asyncio.Event | None = None
-        self._assets: dict[str, Asset] = {}
-        self._followers: dict[int, Callable[[str], None]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._books: set[BookHandle] = set()
-        self._state: Literal["new", "open", "closed"] = "new"
-        self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ended = asyncio.Event()
+        if io_thread and isinstance(clock, ManualClock):
+            raise UsageError("io_thread=True needs the system's clock: one moved by hand belongs to its own thread")
+        clock = clock if clock is not None else SystemClock()
+        endpoints = endpoints if endpoints is not None else Endpoints.from_environment(os.environ)
+        owned_rest: RestClient | None = None
+        if rest is None and connector is None:  # what is replaced for its WebSockets does not mean Kraken's REST
+            owned_rest = RestClient(endpoints.rest, ssl_context=ssl_context, proxy=proxy)
+        if book_audit == "rest" and rest is None and owned_rest is None:
+            raise UsageError('book_audit="rest" needs REST, and with connector= there is none: give rest= too')
+        settings = FeedSettings(
+            endpoints=endpoints,
+            options=options if options is not None else Options(seed=_random.getrandbits(32)),
+            clock=clock,
+            connector=connector or WebSocketConnector(clock=clock, ssl_context=ssl_context, proxy=proxy),
+            connect_budget=connect_budget,
+            subscribe_timeout=subscribe_timeout,
+            on_events=on_events,
+            rest=rest,
+            owned_rest=owned_rest,
+            reconnect_every=reconnect_every,
+            book_audit=book_audit,
+            bundles=bundles,
+            mirror=mirror,
+        )
+        self._feed = Feed(settings, threading.RLock() if io_thread else None)
+        self._home: Home = (IoThread if io_thread else SameLoop)(self._feed.close)
+        # The side of readers in another thread: it publishes nothing, and passes on what is told of their callbacks.
+        self._hub = Hub(clock=clock, report=self._report) if io_thread else None
+        self._handovers: WeakValueDictionary[Inbox, Handover] = WeakValueDictionary()
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -112,30 +144,13 @@ class Client(Streams):
 
         Cancellation: closes; the client cannot be used afterwards.
         """
-        if self._state != "new":
-            self._opened()
-            return self
-        self._state = "open"
-        self._loop = asyncio.get_running_loop()
-        pump = self._pump = Pump(
-            self.core,
-            url=lambda _connection: self.endpoints.public,
-            connector=self._connector,
-            clock=self._clock,
-            publish=self._publish,
-            failed=self._failed,
-            budget=self._budget,
-        )
-        self._subscriber = Subscriber(pump, self._hub, self._timeout)
-        self._catalogued = asyncio.Event()
-        self._hub.listen(Interest("instrument"), self._see_instrument)
-        self.core.start()
-        self.core.subscribe([_INSTRUMENTS], pump.now())
-        pump.flush()
+        self._home.check()
+        is_first = self._feed.state == "new"
         try:
-            await pump.connected(MAIN)
+            await self._home.run(self._feed.connect)
         except BaseException:
-            await self.close()
+            if is_first:
+                self._home.stop()
             raise
         return self
 
@@ -147,26 +162,7 @@ class Client(Streams):
         Raises:
             UsageError: it belongs to another event loop, which still runs.
         """
-        if self._loop is not None and not self._loop.is_closed():
-            self._check_loop()
-        if self._state == "closed":
-            await self._ended.wait()  # another task is at it
-            return
-        self._state = "closed"
-        if self._catalogued is not None:
-            self._catalogued.set()  # nobody waits for what will not come
-        for task in self._tasks:
-            task.cancel()
-        try:
-            if self._pump is not None:
-                await self._pump.close()
-        finally:
-            error = ConnectionClosed("the client was closed")
-            if self._subscriber is not None:
-                self._subscriber.fail(error)
-            self._end_books(error)
-            self._hub.end(StopAsyncIteration())
-            self._ended.set()
+        await self._home.close()
 
     async def __aenter__(self) -> Self:
         return await self.connect()
@@ -177,238 +173,99 @@ class Client(Streams):
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<Client {self._state} {self.endpoints.public}>"
+        return f"<Client {self._feed.state} {self.endpoints.public}>"
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the exchange is."""
+        return self._feed.settings.endpoints
+
+    @property
+    def core(self) -> Core:
+        """The protocol state, for who looks inside; it belongs to the feed's event loop, and is not to be changed."""
+        return self._feed.core
 
     # --- time -------------------------------------------------------------------------------------------------------
 
     def now_ns(self) -> int:
         """UTC by the source's clock, nanoseconds: real time here, the tape's in a replay."""
-        return self._clock.now_ns()
+        return self._feed.settings.clock.now_ns()
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the source's clock. Cancellation: safe, no effect."""
-        await self._clock.sleep(seconds)
+        await self._feed.settings.clock.sleep(seconds)
 
     def statistics(self) -> Statistics:
         """What was counted since the client was made: frames, verified, resyncs, reconnects and the like."""
-        return self.core.statistics()
+        return self._home.call(self._feed.core.statistics)
+
+    def clock_offset(self) -> tuple[int, int] | None:
+        """The exchange's clock less ours, and by how much that may be wrong either way; nanoseconds.
+
+        It is estimated from the times in the exchange's answers, as NTP does it (PROTOCOL 2.2, 3.3). None, if there
+        was no such answer in the last ten minutes.
+        """
+        clock = self._feed.settings.clock
+        return self._home.call(lambda: self._feed.core.clock_offset(Stamp("", 0, clock.now_ns(), clock.monotonic_ns())))
+
+    def readers(self) -> tuple[ReaderStatistics, ...]:
+        """The accounts of all readers that are open: what waits for each, and what it was not given."""
+        inboxes = self._home.call(lambda: self._feed.hub.inboxes)
+        return tuple(self._handovers.get(inbox, inbox).statistics() for inbox in inboxes)
+
+    def reconnect(self, connection: str | None = None) -> None:
+        """Open a connection anew, or all of them, one after the other; `Reconnected` tells when everything is back.
+
+        Raises:
+            ConnectionClosed: the client was closed.
+            UsageError: it is not connected, or there is no such connection.
+        """
+        self._home.call(partial(self._feed.reconnect, connection))
 
     # --- streams and books ------------------------------------------------------------------------------------------
 
     def book(self, symbol: str, depth: int = 10) -> BookHandle:
         """One live book: `async with kraken.book("BTC/USD", depth=100) as book`."""
-        return BookHandle(self, symbol, depth)
+        return BookHandle(self._home, BookReading(self._feed, symbol, depth))
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def drop_connections(self) -> None:
         """Cut every socket without a word, as a broken network would; the client recovers. For demonstrations."""
-        pump, _ = self._opened()
-        for session in self.core.sessions:
-            pump.drop(session.name)
+        self._home.call(self._feed.drop_connections)
+
+    def _report(self, event: Event) -> None:
+        self._home.post(lambda: self._feed.hub.report(event))
 
     def _read(self, request: StreamRequest) -> Reader[Any]:
-        reading = _Reading(self, request)
-        return Reader(reading.inbox, on_loss=request.on_loss, subscribe=reading.subscribe, release=reading.release)
+        reading, past = Reading(self._feed, request), past_of(self._feed, request)
+        if past is None:
+            return self._reader(reading, request.delivery.on_loss)
+        return self._reader(reading, request.delivery.on_loss, partial(HistoryReader, past=past, run=self._home.run))
 
-    def _observe(self, interest: Interest, policy: Policy, capacity: int, on_loss: OnLoss) -> Reader[Any]:
-        inbox = Inbox(policy, capacity)
+    def _observe(self, interest: Interest, delivery: Delivery) -> Reader[Any]:
+        inbox = self._feed.hub.inbox(delivery, interest.channel or "events")
+        return self._reader(Observing(self._feed, inbox, interest), delivery.on_loss)
 
-        async def subscribe() -> None:
-            if self._state != "new":  # a reader may be there before the first connection is, and see it come
-                self._opened()
-            self._hub.attach(inbox, [interest])
-
-        return Reader(inbox, on_loss=on_loss, subscribe=subscribe, release=lambda: self._hub.detach(inbox))
-
-    async def _resolve(self, symbols: tuple[str, ...] | Literal["all"]) -> tuple[str, ...]:
-        """Symbols as Kraken lists them; refused loudly where it does not."""
-        if symbols == ():
-            return ()
-        await self._wait_for_catalogue()
-        if symbols == "all":
-            return self.core.catalogue.symbols(tradable_only=True)
-        return tuple(dict.fromkeys(self.core.catalogue.resolve(symbol) for symbol in symbols))
-
-    async def _wait_for_catalogue(self) -> None:
-        assert self._catalogued is not None  # noqa: S101  # set by connect, which every caller has passed
-        try:
-            async with timeout(self._clock, self._timeout):
-                await self._catalogued.wait()
-        except TimeoutError:
-            raise ConnectionClosed(
-                f"the exchange did not send its instruments within {self._timeout:g} s, so no symbol can be checked"
-            ) from None
-        self._opened()
-
-    def _see_instrument(self, event: Message) -> None:
-        assert self._catalogued is not None  # noqa: S101  # set by connect, before anything is published
-        if isinstance(event, Asset):
-            self._assets[event.id] = event
-        if not isinstance(event, Instrument):
-            return
-        first = not self._catalogued.is_set()
-        self._catalogued.set()
-        if first or event.status not in TRADABLE_STATUSES:
-            return
-        for follower in list(self._followers.values()):
-            follower(event.symbol)
-
-    def _release(self, keys: Sequence[Key]) -> None:
-        if self._state == "open" and self._subscriber is not None and keys:
-            self._subscriber.release(keys)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def _opened(self) -> tuple[Pump, Subscriber]:
-        if self._state == "closed":
-            raise ConnectionClosed("this client was closed; make a new one")
-        if self._pump is None or self._subscriber is None:
-            raise UsageError("connect first: `async with Client() as kraken:` or `await kraken.connect()`")
-        self._check_loop()
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)  # raised for each who asks: the trace must not grow
-        return self._pump, self._subscriber
-
-    def _check_loop(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
-            raise UsageError("this client was connected on another event loop; use it there, or make one for this loop")
-
-    def _publish(self, events: Sequence[Event]) -> None:
-        if self._on_events is not None:
-            try:
-                self._on_events(events)
-            except Exception as error:  # the caller's: neither the feed nor the readers are to suffer from it
-                message = "on_events raised; the feed goes on"
-                asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
-        self._hub.publish(events)
-
-    def _failed(self, connection: str, error: BaseException) -> None:
-        """`connection` will not be tried again.
-
-        What was wanted of a further one that cannot be opened, the core tells by itself; a defect ends everything.
-        """
-        if connection != MAIN and isinstance(error, ConnectFailed):
-            return
-        self._failure = error
-        if self._catalogued is not None:
-            self._catalogued.set()  # nobody waits for what will not come
-        if self._subscriber is not None:
-            self._subscriber.fail(error)
-        self._end_books(error)
-        self._hub.end(error)
-
-    def _end_books(self, error: BaseException) -> None:
-        for handle in list(self._books):
-            handle.end(error)
-
-
-class _Reading:
-    """What one reader of market data holds: its inbox, and the subscriptions that fill it."""
-
-    def __init__(self, client: Client, request: StreamRequest) -> None:
-        self.inbox = Inbox(request.policy, request.capacity)
-        self._client = client
-        self._request = request
-        self._asked: set[Key] = set()
-        self._held: list[Key] = []
-        self._following: set[asyncio.Task[None]] = set()
-        self._keys(())  # refuses now what can never be
-
-    async def subscribe(self) -> None:
-        """Ask for everything and wait for Kraken's word. Cancellation: safe, all of it is released."""
-        client, request = self._client, self._request
-        client._opened()
-        symbols = await client._resolve(request.symbols)
-        if "instrument" in request.channels:
-            for known in (*client._assets.values(), *client.core.catalogue):
-                self.inbox.put(known)
-        if request.symbols == "all":
-            client._followers[id(self)] = self._follow  # now: what is listed while Kraken answers is not missed
-        try:
-            refused = await self._want(self._possible(symbols))
-        except BaseException:
-            self.release()
-            raise
-        if refused and request.symbols != "all":
-            self.release()
-            raise rejection(refused[0])
-
-    def release(self) -> None:
-        """Want nothing any more."""
-        client = self._client
-        client._followers.pop(id(self), None)
-        for task in self._following:
-            task.cancel()
-        client._hub.detach(self.inbox)
-        self._asked.clear()
-        keys, self._held = self._held, []
-        client._release(keys)
-
-    async def _want(self, keys: list[Key]) -> list[SubscribeRejected]:
-        self._asked.update(keys)
-        try:
-            refused = await self._client._opened()[1].subscribe(keys, before_sent=self._attach)
-        except BaseException:
-            self._asked.difference_update(keys)
-            raise
-        self._held.extend(keys)
-        return refused
-
-    def _attach(self, placement: Placement) -> None:
-        self._client._hub.attach(self.inbox, [_interest(placement)])
-
-    def _keys(self, symbols: Iterable[str]) -> list[Key]:
-        request = self._request
-        return keys_of(
-            request.channels,
-            symbols,
-            depth=request.depth,
-            interval=request.interval,
-            event_trigger=request.event_trigger,
+    def _reader(self, source: Source, on_loss: OnLoss, make: Callable[..., Reader[Any]] = Reader) -> Reader[Any]:
+        if self._hub is not None:
+            handover = self._handovers[source.inbox] = Handover(self._home, source, self._hub)
+            return make(handover, on_loss=on_loss, subscribe=handover.subscribe, release=handover.release)
+        return make(
+            source.inbox,
+            on_loss=on_loss,
+            subscribe=lambda: self._home.run(source.subscribe),
+            release=source.release,
         )
-
-    def _possible(self, symbols: Iterable[str]) -> list[Key]:
-        """The subscriptions of `symbols` that were not asked for yet; a listing too odd for a book is told."""
-        keys = dict.fromkeys(key for key in self._keys(symbols) if key not in self._asked)
-        if self._request.symbols == "all":
-            for key in [key for key in keys if key.channel == "book" and not is_symbol(key.symbol)]:
-                self._asked.add(key)
-                del keys[key]
-                self.inbox.put(Loss(reason="there can be no book of that name", of=key.channel, symbol=key.symbol))
-        return list(keys)
-
-    def _follow(self, symbol: str) -> None:
-        """A new listing."""
-        keys = self._possible([symbol])
-        if keys:
-            self._asked.update(keys)
-            task = self._client._spawn(self._follow_up(symbol, keys))
-            self._following.add(task)
-            task.add_done_callback(self._following.discard)
-
-    async def _follow_up(self, symbol: str, keys: list[Key]) -> None:
-        try:
-            await self._want(keys)
-        except KrakenwireError as error:
-            _log.warning("a new listing could not be followed: %s", error)
-            self.inbox.put(Loss(reason=f"a new listing could not be followed: {error}", symbol=symbol))
 
 
 class BookHandle:
     """One book for the time of an `async with`; made by `Client.book`."""
 
-    def __init__(self, client: Client, symbol: str, depth: int) -> None:
-        self._client = client
-        self._symbol = symbol
-        self._depth = depth
+    def __init__(self, home: Home, reading: BookReading) -> None:
+        self._home = home
+        self._reading = reading
         self._is_entered = False
-        self._key: Key | None = None
-        self._book: Book | None = None
 
     async def __aenter__(self) -> Book:
         """Subscribe; the book is there at once, and synced a little later (`await book.synced()`).
@@ -423,62 +280,13 @@ class BookHandle:
             raise UsageError("this book was entered before; call Client.book() for each `async with`")
         self._is_entered = True
         try:
-            return await self._enter()
+            return await self._home.run(self._reading.subscribe)
         except BaseException:
-            self._release()
+            self._home.call(self._reading.release)
             self._is_entered = False
             raise
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._release()
-
-    async def _enter(self) -> Book:
-        client = self._client
-        _, subscriber = client._opened()
-        keys_of(["book"], (), depth=self._depth)
-        (symbol,) = await client._resolve((self._symbol,))
-        (key,) = keys_of(["book"], [symbol], depth=self._depth)
-        book = Book(symbol, self._depth)
-
-        def attach(placement: Placement) -> None:
-            book.attach(placement.session.keeper.hold(placement.key))
-            client._hub.listen(_interest(placement), self._notify)
-            client._hub.listen(Interest(LIFECYCLE, symbol, placement.session.name), self._notify)
-
-        self._book = book
-        client._books.add(self)
-        refused = await subscriber.subscribe([key], before_sent=attach)
-        self._key = key
-        if refused:
-            raise rejection(refused[0])
-        client._opened()  # it may have ended in the very moment of the answer
-        return book
-
-    def _notify(self, event: Message) -> None:
-        if self._book is None:
-            return
-        if isinstance(event, SubscribeRejected) and event.of == "book":
-            self._book.release(rejection(event))  # after a reconnect, say: it will not be synced any more
-        else:
-            self._book.notify()
-
-    def end(self, error: BaseException) -> None:
-        """The book will not change any more: whoever waits on it is told."""
-        self._client._books.discard(self)
-        self._client._hub.forget(self._notify)
-        if self._book is not None:
-            self._book.release(error)
-
-    def _release(self) -> None:
-        client, key, self._key = self._client, self._key, None
-        self.end(ConnectionClosed(f"the book of {self._symbol} was released"))
-        if key is not None:
-            client._release([key])
-
-
-def _interest(placement: Placement) -> Interest:
-    """The events of one subscription: its symbol, on its connection, of its interval."""
-    session, key = placement
-    return Interest(key.channel, key.symbol, session.name, key.interval)
+        self._home.call(self._reading.release)

@@ -19,6 +19,7 @@ __all__ = [
     "ProtocolError",
     "ReaderClosed",
     "ReaderOverrun",
+    "RestFailed",
     "SubscriptionRejected",
     "SubscriptionTimeout",
     "UnknownSymbol",
@@ -198,20 +199,55 @@ class DataLost(KrakenwireError):
 
 
 class ReaderOverrun(KrakenwireError):
-    """A reader with the policy `disconnect` fell behind by more than its capacity and is over.
+    """A reader that must not lose anything fell behind by more than its capacity, and is over.
 
     Attributes:
         capacity: events it could hold.
+        block_limit: under `block`, the seconds that reading was paused for it; None under `disconnect`.
     """
 
     fault = "consumer"
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, block_limit: float | None = None) -> None:
         self.capacity = capacity
-        super().__init__(
-            f"the reader fell behind by more than {capacity} events and its policy is 'disconnect'; "
-            "read faster, raise capacity=, or choose policy='drop_oldest' or 'conflate'"
-        )
+        self.block_limit = block_limit
+        if block_limit is None:
+            what = f"fell behind by more than {capacity} events and its policy is 'disconnect'; "
+            how = "read faster, raise capacity=, or choose policy='drop_oldest' or 'conflate'"
+        else:
+            what = f"was behind by {capacity} events or more, and reading was paused for it for {block_limit:g} s; "
+            how = "read faster, raise capacity= or block_limit=, or choose policy='drop_oldest' or 'conflate'"
+        super().__init__(f"the reader {what}{how}")
+
+
+class RestFailed(KrakenwireError):
+    """A REST call was not answered, or not by Kraken.
+
+    Attributes:
+        call: which, as in `Trades`.
+        text: what came instead of an answer.
+        status: the HTTP status, or None if there was none.
+        retryable: whether the same call may be answered later.
+        retry_after: seconds before it may be tried again, or None.
+    """
+
+    fault = "network"
+
+    def __init__(
+        self,
+        call: str,
+        text: str,
+        *,
+        status: int | None = None,
+        retryable: bool = True,
+        retry_after: float | None = None,
+    ) -> None:
+        self.call = call
+        self.text = text
+        self.status = status
+        self.retryable = retryable
+        self.retry_after = retry_after
+        super().__init__(f"the REST call {call} failed: {text}")
 
 
 class ReaderClosed(KrakenwireError):

@@ -196,7 +196,11 @@ class Spread(Message, frozen=True, kw_only=True, gc=False):
 
 
 class Ohlc(Message, frozen=True, kw_only=True, gc=False):
-    """Kraken's own candle (PROTOCOL 3.8). `interval` is minutes; it closes when a later `interval_begin_ns` appears."""
+    """Kraken's own candle (PROTOCOL 3.8). `interval` is minutes; it closes when a later `interval_begin_ns` appears.
+
+    `source` is `live` for an update, `snapshot` for what comes with the subscription, `backfill` for what was missed
+    or asked for and fetched by REST.
+    """
 
     channel: ClassVar[str] = "ohlc"
 
@@ -212,6 +216,7 @@ class Ohlc(Message, frozen=True, kw_only=True, gc=False):
     volume: Decimal
     trades: int
     exchange_ns: int | None
+    source: Source = "live"
 
 
 class Instrument(Message, frozen=True, kw_only=True, gc=False):
@@ -275,11 +280,13 @@ class Heartbeat(Message, frozen=True, kw_only=True, gc=False):
 
 
 class Pong(Message, frozen=True, kw_only=True, gc=False):
-    """The answer to a ping (PROTOCOL 3.3)."""
+    """The answer to a ping (PROTOCOL 3.3), with when Kraken received and answered it, as text."""
 
     channel: ClassVar[str] = "pong"
 
     req_id: int | None = None
+    time_in: str | None = None
+    time_out: str | None = None
 
 
 class Reply(Message, frozen=True, kw_only=True, gc=False):
@@ -344,12 +351,14 @@ class Disconnected(Message, frozen=True, kw_only=True, gc=False):
     """A connection ended, or an attempt to open it failed.
 
     `code` is the WebSocket close code or the HTTP status of a refused upgrade, None if there was neither; `terminal`
-    says that it will not be tried again.
+    says that it will not be tried again, `planned` that it was our own wish: the client was closed, nothing was
+    subscribed on it any more, or it is opened anew on schedule.
     """
 
     reason: str
     code: int | None = None
     terminal: bool = False
+    planned: bool = False
 
 
 class Subscribed(Message, frozen=True, kw_only=True, gc=False):
@@ -393,7 +402,7 @@ class BookInvalidated(Message, frozen=True, kw_only=True, gc=False):
     """A book is no longer synced; it is fetched again, alone.
 
     Attributes:
-        reason: `checksum`, `crossed`, `timestamp`, `precision`, `disconnected`.
+        reason: `checksum`, `crossed`, `timestamp`, `precision`, `disconnected`, `audit`.
         expected: Kraken's checksum, None where the reason is not a message.
         computed: ours.
         text: the text that ours was computed over, from the wire.
@@ -430,7 +439,10 @@ class BookQuarantined(Message, frozen=True, kw_only=True, gc=False):
 
 
 class Gap(Message, frozen=True, kw_only=True, gc=False):
-    """Known loss in a stream: `first` to `last` (trade_ids), `count` of them, or None where only the fact is known."""
+    """Known loss in a stream: `first` to `last`, `count` of them, or None where only the fact is known.
+
+    `first` and `last` are trade_ids; of candles they are the begin of each, nanoseconds, and `interval` is theirs.
+    """
 
     of: str
     symbol: str | None
@@ -438,19 +450,23 @@ class Gap(Message, frozen=True, kw_only=True, gc=False):
     first: int | None = None
     last: int | None = None
     count: int | None = None
+    interval: int | None = None
 
 
 class Reconnected(Message, frozen=True, kw_only=True, gc=False):
     """A connection that had ended has everything back: it is open, all that was wanted of it is answered, books proven.
 
+    It is told once, however often the connection was lost again on the way. What was asked for only after it was open
+    again is no part of it. A book in quarantine is not waited for.
+
     Attributes:
-        downtime_ns: how long there was no open socket.
-        took_ns: from the end of the old socket until everything was back.
+        downtime_ns: how long there was no open socket, all losses on the way together.
+        took_ns: from the end of the old socket, the first one, until everything was back.
         subscriptions: how many were restored.
         rejected: how many Kraken refused this time; each has its own `SubscribeRejected`.
         books: how many books were proven again.
-        missed: trades known to have been missed meanwhile; what of them was fetched after all tells `Backfilled`.
-        planned: it was our own wish (a schedule, a change of status, `Client.reconnect`).
+        missed: trades known by now to have been missed meanwhile; what of it was fetched after all tells `Backfilled`.
+        planned: it was our own wish (a schedule, a change of status, `Client.reconnect`), and nothing else.
     """
 
     downtime_ns: int
@@ -469,7 +485,9 @@ class Stalled(Message, frozen=True, kw_only=True, gc=False):
         of: its channel.
         silent_ns: for how long nothing came of it.
         limit_ns: how much silence is usual at most, as learned or, where too little was seen, as given.
-        evidence: what made it more than quiet: `silence`, `ticker` (its ticker moved), `trade`, `probe`.
+        evidence: what made it more than quiet. `probe`: it was subscribed anew, and the snapshot told what should have
+            been told before, or never came; `silence`: that was longer than `limit_ns` and could not be ended;
+            `ticker`, `trade`, `ohlc`, `book`: that channel told what the silent one should have told too.
     """
 
     of: str
@@ -486,7 +504,7 @@ class Recovered(Message, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         of: its channel.
-        stalled_ns: from `Stalled` until now.
+        stalled_ns: for how long nothing came of it in all, from its last message on.
         by: what brought it back: `itself`, `resubscribe`, `reconnect`.
     """
 
@@ -522,8 +540,10 @@ class Backfilled(Message, frozen=True, kw_only=True, gc=False):
     Attributes:
         of: the channel: `trade`, `ohlc`.
         first, last: trade_ids; for candles the begin of the first and of the last, nanoseconds.
-        how: where from: `snapshot` (with the subscription), `rest`, `mirror` (the other connection had it).
+        how: where from, the last resort named first: `rest`, `snapshot` (with the subscription), `mirror` (the other
+            connection had it), `late` (it came all the same, out of order).
         took_ns: from the moment the gap was seen.
+        interval: of candles, minutes.
     """
 
     of: str
@@ -533,16 +553,18 @@ class Backfilled(Message, frozen=True, kw_only=True, gc=False):
     count: int
     how: str
     took_ns: int
+    interval: int | None = None
 
 
 class LeaderChanged(Message, frozen=True, kw_only=True, gc=False):
-    """Of a mirror: what is published comes from the connection `leader` now.
+    """Of a mirror: what is published comes from the connection `leader` now; not told when there was none before.
 
     Attributes:
         symbol: whose book; None for everything that has no symbol of its own.
         leader: the connection.
-        previous: the connection before it, None at first.
-        reason: why: `disconnected`, `checksum`, `stalled`, `planned`, ….
+        previous: the connection before it, or None.
+        reason: why: the previous one was `disconnected`, its book wrong (as in `BookInvalidated`), it was `stalled` or
+            `behind`, its subscription ended (`unsubscribed`), or it is to be opened anew (`planned`).
     """
 
     symbol: str | None
@@ -552,12 +574,12 @@ class LeaderChanged(Message, frozen=True, kw_only=True, gc=False):
 
 
 class BookAudited(Message, frozen=True, kw_only=True, gc=False):
-    """The levels below the proven ones were compared with another source.
+    """The levels of a book, those below the proven ones too, were compared with another source.
 
     Attributes:
-        method: `rest`, `snapshot` or `mirror`.
+        method: `rest` (Kraken's `Depth`, volumes to three decimals), or `mirror` (the other connection's book).
         levels: how many were compared, both sides together.
-        wrong: how many of them differed; the book is fetched again if there are any.
+        wrong: how many of them differed, twice in a row; the book is fetched again if there are any.
         skipped: levels that changed while the source answered, and could not be compared.
     """
 
@@ -570,7 +592,7 @@ class BookAudited(Message, frozen=True, kw_only=True, gc=False):
 
 
 class CallbackFailed(Message, frozen=True, kw_only=True, gc=False):
-    """A reader's callback raised; the feed and the other readers went on.
+    """A reader's callback raised; the feed and the other readers went on. Told at most once a second.
 
     Attributes:
         reader: its name.
@@ -584,7 +606,13 @@ class CallbackFailed(Message, frozen=True, kw_only=True, gc=False):
 
 
 class CallbackSlow(Message, frozen=True, kw_only=True, gc=False):
-    """A reader's callback took `took_ns`, more than is good for everything else on its loop; the `slow`th time."""
+    """A reader's callback kept its loop for more than 50 ms, with one event or up to 64 that it was given in one go.
+
+    Attributes:
+        reader: its name.
+        took_ns: for how long.
+        slow: how often that has happened by now.
+    """
 
     reader: str
     took_ns: int

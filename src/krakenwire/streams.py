@@ -4,22 +4,40 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import msgspec
 
 from krakenwire.book import BookUpdate
 from krakenwire.errors import UsageError
 from krakenwire.events import LIFECYCLE, Asset, Instrument, Loss, Ohlc, Ticker, Trade
-from krakenwire.hub import Interest, OnLoss, Policy, Reader
-from krakenwire.hub.inbox import DEFAULT_CAPACITY
+from krakenwire.hub import Delivery, Interest, OnLoss, Policy, Reader
+from krakenwire.since import Since, to_ns
 
-__all__ = ["StreamRequest", "Streams", "Symbols"]
+__all__ = ["ReaderOptions", "StreamRequest", "Streams", "Symbols"]
 
 Symbols = Iterable[str] | Literal["all"]
 """Symbols, or `all`: every instrument that trades, new listings followed."""
 
 _CONFLATED = frozenset({"book", "ticker"})
+
+
+class ReaderOptions(TypedDict, total=False):
+    """What every stream can be told about its reader, by keyword.
+
+    Attributes:
+        policy: what happens when the reader is slow: `drop_oldest`, `conflate`, `disconnect` or `block`.
+        capacity: events that may wait; under `conflate`, kinds and symbols. By default 65,536.
+        capacity_bytes: what the waiting events may take in memory, estimated; by default only `capacity` counts.
+        block_limit: under `block`, seconds that reading may be paused before the reader is cut off; by default 30.
+        name: what the reader is called in statistics, metrics and events; by default as in `trade BTC/USD #3`.
+    """
+
+    policy: Policy
+    capacity: int
+    capacity_bytes: int | None
+    block_limit: float
+    name: str | None
 
 
 class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +48,8 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     depth: int = 10
     interval: int = 1
     event_trigger: str = "trades"
-    policy: Policy = "drop_oldest"
-    capacity: int = DEFAULT_CAPACITY
-    on_loss: OnLoss = "raise"
+    since_ns: int | None = None
+    delivery: Delivery = Delivery()
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -40,13 +57,26 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
         if not self.symbols and any(channel != "instrument" for channel in self.channels):
             raise UsageError("name at least one symbol, as in 'BTC/USD', or symbols='all' with stream()")
 
+    @property
+    def what(self) -> str:
+        """It in a few words, for the name of a reader."""
+        words = [",".join(self.channels)]
+        if self.symbols == "all":
+            words.append("all")
+        elif self.symbols:
+            words.append(",".join(self.symbols[:3]))
+            if len(self.symbols) > 3:
+                words.append(f"and {len(self.symbols) - 3} more")
+        return " ".join(words)
+
 
 class Streams(ABC):
     """Streams of market data, each a `Reader`.
 
-    Common arguments: `policy` says what happens when the reader is slow (`drop_oldest`, `conflate`, `disconnect`),
-    `capacity` how many events may wait, `on_loss` whether a loss raises `DataLost` or stands in the stream as a
-    `Loss`. By default books and tickers conflate, everything else drops the oldest and says so.
+    Every stream takes the keywords of `ReaderOptions`: `policy` says what happens when the reader is slow, `capacity`
+    and `capacity_bytes` how much may wait, `name` what it is called. `on_loss` says whether a loss raises `DataLost`
+    or stands in the stream as a `Loss`. By default books and tickers conflate, everything else drops the oldest and
+    says so; `block` has reading paused, so that nothing is lost and everybody on that connection waits.
     """
 
     @abstractmethod
@@ -62,119 +92,115 @@ class Streams(ABC):
         """A reader of market data."""
 
     @abstractmethod
-    def _observe(self, interest: Interest, policy: Policy, capacity: int, on_loss: OnLoss) -> Reader[Any]:
+    def _observe(self, interest: Interest, delivery: Delivery) -> Reader[Any]:
         """A reader of what happens anyway; it subscribes to nothing."""
 
     @overload
     def trades(
-        self, *symbols: str, policy: Policy = ..., capacity: int = ..., on_loss: Literal["raise"] = ...
+        self,
+        *symbols: str,
+        since: Since | None = ...,
+        on_loss: Literal["raise"] = ...,
+        **options: Unpack[ReaderOptions],
     ) -> Reader[Trade]: ...
     @overload
     def trades(
-        self, *symbols: str, policy: Policy = ..., capacity: int = ..., on_loss: OnLoss
+        self, *symbols: str, since: Since | None = ..., on_loss: OnLoss, **options: Unpack[ReaderOptions]
     ) -> Reader[Trade | Loss]: ...
     def trades(
         self,
         *symbols: str,
-        policy: Policy = "drop_oldest",
-        capacity: int = DEFAULT_CAPACITY,
+        since: Since | None = None,
         on_loss: OnLoss = "raise",
+        **options: Unpack[ReaderOptions],
     ) -> Reader[Any]:
-        """Trades as they happen, each once (PROTOCOL 3.7)."""
-        return self.stream("trade", symbols=symbols, policy=policy, capacity=capacity, on_loss=on_loss)
+        """Trades as they happen, each once, without a gap (PROTOCOL 3.7); with `since`, first those from then on.
+
+        `since` is how long ago, when (with a time zone), or UTC nanoseconds. History comes by REST, a thousand trades
+        a call and about a call a second, merged over the symbols by time, with `source="backfill"`; then the stream
+        goes on live without a seam. Meanwhile live trades wait in the reader, under its policy. What cannot be fetched
+        raises `RestFailed`, and iterating again asks again; what the exchange does not have is a `Loss`.
+        """
+        return self.stream("trade", symbols=symbols, since=since, on_loss=on_loss, **options)
 
     @overload
     def books(
-        self,
-        *symbols: str,
-        depth: int = ...,
-        policy: Policy = ...,
-        capacity: int = ...,
-        on_loss: Literal["raise"] = ...,
+        self, *symbols: str, depth: int = ..., on_loss: Literal["raise"] = ..., **options: Unpack[ReaderOptions]
     ) -> Reader[BookUpdate]: ...
     @overload
     def books(
-        self, *symbols: str, depth: int = ..., policy: Policy = ..., capacity: int = ..., on_loss: OnLoss
+        self, *symbols: str, depth: int = ..., on_loss: OnLoss, **options: Unpack[ReaderOptions]
     ) -> Reader[BookUpdate | Loss]: ...
     def books(
-        self,
-        *symbols: str,
-        depth: int = 10,
-        policy: Policy = "conflate",
-        capacity: int = DEFAULT_CAPACITY,
-        on_loss: OnLoss = "raise",
+        self, *symbols: str, depth: int = 10, on_loss: OnLoss = "raise", **options: Unpack[ReaderOptions]
     ) -> Reader[Any]:
         """Book messages, each proven by its checksum, with the best bid and offer after it (PROTOCOL 3.5).
 
         A smaller depth may be served from a larger one that is held already.
         """
-        return self.stream("book", symbols=symbols, depth=depth, policy=policy, capacity=capacity, on_loss=on_loss)
+        return self.stream("book", symbols=symbols, depth=depth, on_loss=on_loss, **options)
 
     @overload
     def ticker(
         self,
         *symbols: str,
         event_trigger: str = ...,
-        policy: Policy = ...,
-        capacity: int = ...,
         on_loss: Literal["raise"] = ...,
+        **options: Unpack[ReaderOptions],
     ) -> Reader[Ticker]: ...
     @overload
     def ticker(
-        self, *symbols: str, event_trigger: str = ..., policy: Policy = ..., capacity: int = ..., on_loss: OnLoss
+        self, *symbols: str, event_trigger: str = ..., on_loss: OnLoss, **options: Unpack[ReaderOptions]
     ) -> Reader[Ticker | Loss]: ...
     def ticker(
-        self,
-        *symbols: str,
-        event_trigger: str = "trades",
-        policy: Policy = "conflate",
-        capacity: int = DEFAULT_CAPACITY,
-        on_loss: OnLoss = "raise",
+        self, *symbols: str, event_trigger: str = "trades", on_loss: OnLoss = "raise", **options: Unpack[ReaderOptions]
     ) -> Reader[Any]:
         """Best bid and offer and statistics of 24 hours, at each trade or, with `bbo`, each change (PROTOCOL 3.4)."""
-        return self.stream(
-            "ticker", symbols=symbols, event_trigger=event_trigger, policy=policy, capacity=capacity, on_loss=on_loss
-        )
+        return self.stream("ticker", symbols=symbols, event_trigger=event_trigger, on_loss=on_loss, **options)
 
     @overload
     def ohlc(
         self,
         *symbols: str,
         interval: int = ...,
-        policy: Policy = ...,
-        capacity: int = ...,
+        since: Since | None = ...,
         on_loss: Literal["raise"] = ...,
+        **options: Unpack[ReaderOptions],
     ) -> Reader[Ohlc]: ...
     @overload
     def ohlc(
-        self, *symbols: str, interval: int = ..., policy: Policy = ..., capacity: int = ..., on_loss: OnLoss
+        self,
+        *symbols: str,
+        interval: int = ...,
+        since: Since | None = ...,
+        on_loss: OnLoss,
+        **options: Unpack[ReaderOptions],
     ) -> Reader[Ohlc | Loss]: ...
     def ohlc(
         self,
         *symbols: str,
         interval: int = 1,
-        policy: Policy = "drop_oldest",
-        capacity: int = DEFAULT_CAPACITY,
+        since: Since | None = None,
         on_loss: OnLoss = "raise",
+        **options: Unpack[ReaderOptions],
     ) -> Reader[Any]:
-        """Kraken's own candles of `interval` minutes, updated at each trade (PROTOCOL 3.8)."""
-        return self.stream(
-            "ohlc", symbols=symbols, interval=interval, policy=policy, capacity=capacity, on_loss=on_loss
-        )
+        """Kraken's own candles of `interval` minutes, updated at each trade (PROTOCOL 3.8).
+
+        With `since`, first those from then on, as `trades` has it; Kraken has no more than the last 720.
+        """
+        return self.stream("ohlc", symbols=symbols, interval=interval, since=since, on_loss=on_loss, **options)
 
     @overload
     def instruments(
-        self, *, policy: Policy = ..., capacity: int = ..., on_loss: Literal["raise"] = ...
+        self, *, on_loss: Literal["raise"] = ..., **options: Unpack[ReaderOptions]
     ) -> Reader[Instrument | Asset]: ...
     @overload
     def instruments(
-        self, *, policy: Policy = ..., capacity: int = ..., on_loss: OnLoss
+        self, *, on_loss: OnLoss, **options: Unpack[ReaderOptions]
     ) -> Reader[Instrument | Asset | Loss]: ...
-    def instruments(
-        self, *, policy: Policy = "drop_oldest", capacity: int = DEFAULT_CAPACITY, on_loss: OnLoss = "raise"
-    ) -> Reader[Any]:
+    def instruments(self, *, on_loss: OnLoss = "raise", **options: Unpack[ReaderOptions]) -> Reader[Any]:
         """Reference data: all instruments known, then each change, assets included (PROTOCOL 3.9)."""
-        return self.stream("instrument", policy=policy, capacity=capacity, on_loss=on_loss)
+        return self.stream("instrument", on_loss=on_loss, **options)
 
     def stream(
         self,
@@ -183,9 +209,9 @@ class Streams(ABC):
         depth: int = 10,
         interval: int = 1,
         event_trigger: str = "trades",
-        policy: Policy | None = None,
-        capacity: int = DEFAULT_CAPACITY,
+        since: Since | None = None,
         on_loss: OnLoss = "raise",
+        **options: Unpack[ReaderOptions],
     ) -> Reader[Any]:
         """Several channels in one stream, in the order of arrival; two readers have no order between them.
 
@@ -195,9 +221,10 @@ class Streams(ABC):
             depth: of books: 10, 25, 100, 500 or 1000 levels a side.
             interval: of ohlc, minutes.
             event_trigger: of tickers: `trades` or `bbo`.
-            policy: by default `conflate` if all channels are book or ticker, else `drop_oldest`.
-            capacity: events that may wait.
+            since: of trade alone, or of ohlc alone: begin there, as `trades` has it.
             on_loss: `raise` a `DataLost` at the place of a loss, or `yield` a `Loss` there.
+            options: see `ReaderOptions`; `policy` is by default `conflate` if all channels are book or ticker, else
+                `drop_oldest`.
 
         Raises:
             UsageError: for what cannot be asked for; says what can.
@@ -206,8 +233,12 @@ class Streams(ABC):
             raise UsageError(
                 f"symbols must be a list of symbols or 'all', not the text {symbols!r}; write [{symbols!r}]"
             )
-        if policy is None:
-            policy = "conflate" if _CONFLATED.issuperset(channels) else "drop_oldest"
+        if since is not None:
+            if channels not in (("trade",), ("ohlc",)) or symbols == "all":
+                raise UsageError("since= is for named symbols of trade alone, or of ohlc alone")
+            if options.get("policy") == "conflate":
+                raise UsageError("since= gives every event, and conflate would not; choose another policy")
+        options.setdefault("policy", "conflate" if _CONFLATED.issuperset(channels) else "drop_oldest")
         return self._read(
             StreamRequest(
                 channels=channels,
@@ -215,20 +246,15 @@ class Streams(ABC):
                 depth=depth,
                 interval=interval,
                 event_trigger=event_trigger,
-                policy=policy,
-                capacity=capacity,
-                on_loss=on_loss,
+                since_ns=None if since is None else to_ns(since, self.now_ns()),
+                delivery=Delivery(on_loss=on_loss, **options),
             )
         )
 
-    def events(
-        self, *, policy: Policy = "drop_oldest", capacity: int = DEFAULT_CAPACITY, on_loss: OnLoss = "raise"
-    ) -> Reader[Any]:
-        """Every event there is, in order. It subscribes to nothing by itself."""
-        return self._observe(Interest(None), policy, capacity, on_loss)
+    def events(self, *, on_loss: OnLoss = "raise", **options: Unpack[ReaderOptions]) -> Reader[Any]:
+        """Every event there is, in order. It subscribes to nothing by itself, and cannot `block`."""
+        return self._observe(Interest(None), Delivery(on_loss=on_loss, **options))
 
-    def lifecycle(
-        self, *, policy: Policy = "drop_oldest", capacity: int = DEFAULT_CAPACITY, on_loss: OnLoss = "raise"
-    ) -> Reader[Any]:
-        """Connects, disconnects, subscriptions, invalidated and resynced books, gaps and the like."""
-        return self._observe(Interest(LIFECYCLE), policy, capacity, on_loss)
+    def lifecycle(self, *, on_loss: OnLoss = "raise", **options: Unpack[ReaderOptions]) -> Reader[Any]:
+        """Connects, disconnects, subscriptions, invalidated and resynced books, gaps and the like; cannot `block`."""
+        return self._observe(Interest(LIFECYCLE), Delivery(on_loss=on_loss, **options))

@@ -19,7 +19,7 @@ import pytest
 
 from helpers.frames import v2_element, v2_frame, walk
 from helpers.processes import end, objects, run, run_all, running
-from krakenwire.protocol.auth import sign
+from krakenwire.protocol.wire.auth import sign
 from krakenwire.sim.accounts.accounts import Accounts
 
 URLS = {"KRAKEN_WS_PUBLIC_URL", "KRAKEN_WS_AUTH_URL", "KRAKEN_WS_L3_URL", "KRAKEN_SPOT_URL"}

@@ -95,6 +95,18 @@ async def test_statistics_count_what_the_client_met(bench: Bench) -> None:
     assert found.instruments == len({event.symbol for event in bench.told(Instrument)})
 
 
+async def test_the_accounts_of_all_readers_are_those_of_each(bench: Bench) -> None:
+    first = await open_reader(bench, bench.client.trades("BTC/USD", name="first"))
+    second = await open_reader(bench, bench.client.events(name="second"))
+    await bench.exchange.trade(100)
+    await anext(first)
+    assert bench.client.readers() == (first.statistics(), second.statistics())
+    assert [(each.name, each.delivered) for each in bench.client.readers()] == [("first", 1), ("second", 0)]
+    await first.aclose()
+    assert [each.name for each in bench.client.readers()] == ["second"]
+    await second.aclose()
+
+
 async def test_close_while_the_network_is_down_does_not_wait_for_it(bench: Bench) -> None:
     for _ in range(20):
         bench.exchange.network.refuse_next(ConnectFailed("wss://x", "down", retryable=True, retry_after=600.0))
@@ -258,7 +270,7 @@ async def test_an_unknown_symbol_is_refused_with_the_nearest_right_ones(bench: B
         (lambda k: k.stream(symbols=["BTC/USD"]), "at least one channel"),
         (lambda k: k.trades(), "at least one symbol"),
         (lambda k: k.stream("trade", symbols="BTC/USD"), r"\['BTC/USD'\]"),
-        (lambda k: k.trades("BTC/USD", policy="block"), "drop_oldest"),
+        (lambda k: k.trades("BTC/USD", policy="newest"), "drop_oldest"),
         (lambda k: k.trades("BTC/USD", capacity=0), "at least 1"),
         (lambda k: k.trades("BTC/USD", on_loss="ignore"), "raise"),
     ],

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from helpers.bench import Bench, open_reader
+from helpers.bench import Bench, finish, footprint, open_reader, turn
 from helpers.exchange import MemoryExchange
 from krakenwire import (
     BookResynced,
@@ -74,22 +75,6 @@ def tasks_of_the_library() -> set[asyncio.Task[Any]]:
     return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
-async def turn(exchange: MemoryExchange) -> None:
-    """One turn of the loop, after which the exchange answers what it was asked."""
-    await asyncio.sleep(0)
-    exchange._answer()
-
-
-async def finish(exchange: MemoryExchange, work: Coroutine[Any, Any, Any]) -> Any:
-    """Run `work` to its end turn by turn; for work that needs no time to pass."""
-    task = asyncio.ensure_future(work)
-    for _ in range(1000):
-        if task.done():
-            return task.result()
-        await turn(exchange)
-    raise AssertionError("it did not end")
-
-
 async def cancelled_at(exchange: MemoryExchange, turns: int, work: Coroutine[Any, Any, Any]) -> bool:
     """Run `work` for so many turns of the loop and cancel it; whether it was cancelled before its end."""
     task = asyncio.ensure_future(work)
@@ -117,31 +102,6 @@ async def taken(reader: Any) -> list[Any]:
         except DataLost as lost:
             events.append(lost.loss)
     return events
-
-
-def footprint(bench: Bench) -> dict[str, int]:
-    """How much a client holds on to, in every place where something might be left behind."""
-    client = bench.client
-    hub, core, pump, subscriber = client._hub, client.core, client._pump, client._subscriber
-    assert pump is not None
-    assert subscriber is not None
-    return {
-        "tasks": len(asyncio.all_tasks()),
-        "routes": sum(len(routes) for by_symbol in hub._routes.values() for routes in by_symbol.values()),
-        "inboxes": len(hub.inboxes),
-        "placed": sum(placed.count for placed in core._placed.values()),
-        "serving": core._serving.total(),
-        "sessions": len(core.sessions),
-        "subscriptions": sum(len(session.table) for session in core.sessions),
-        "pending": sum(len(session.table._pending) for session in core.sessions),
-        "books": sum(1 for session in core.sessions for _ in session.books),
-        "epochs": len(core._epochs),
-        "links": len(pump._links),
-        "waiting": sum(len(futures) for futures in subscriber._waiting.values()),
-        "followers": len(client._followers),
-        "handles": len(client._books),
-        "events": len(core.events),
-    }
 
 
 class SlowDial:
@@ -553,7 +513,7 @@ async def test_a_reader_collected_in_the_midst_of_a_publication_disturbs_nobody(
             forgotten.clear()
 
     client = Client(Endpoints(), connector=exchange.network.connector, clock=exchange.clock, on_events=seen.extend)
-    client._hub.listen(Interest(None), collect)
+    client._feed.hub.listen(Interest(None), collect)
     await finish(exchange, client.connect())
     reader = client.trades("BTC/USD")
     await finish(exchange, reader.__aenter__())
@@ -694,7 +654,7 @@ async def test_a_listing_that_cannot_name_a_book_is_told_and_spares_the_others(b
 
 async def test_what_is_listed_while_a_reader_of_all_opens_is_followed_once(bench: Bench) -> None:
     opening = asyncio.ensure_future(bench.client.stream("trade", symbols="all").__aenter__())
-    while not bench.client._followers:
+    while not bench.client._feed.listings:
         await turn(bench.exchange)
     for _ in range(2):
         bench.exchange.peers[0].send_text((LISTING % "NEW/USD").encode())
@@ -761,7 +721,8 @@ async def test_a_stall_of_our_own_is_not_taken_for_silence_of_the_exchange(was_p
 # --- nothing is left behind -----------------------------------------------------------------------------------------
 
 
-async def test_two_thousand_readers_and_books_leave_nothing_behind() -> None:
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
+async def test_readers_and_books_that_come_and_go_leave_nothing_behind(count: int) -> None:
     bench = await connected(MemoryExchange(), options=FAST)
     exchange, client = bench.exchange, bench.client
 
@@ -780,8 +741,10 @@ async def test_two_thousand_readers_and_books_leave_nothing_behind() -> None:
         return footprint(bench), _objects()
 
     before, objects = await cycles(400)  # until as many cancelled timers leave the clock as enter it
-    after, more = await cycles(2000)
+    threads = threading.active_count()
+    after, more = await cycles(count)
     assert after == before
+    assert threading.active_count() == threads
     assert (more - objects).total() < 200, more - objects
     await finish(exchange, client.close())
 

@@ -11,7 +11,7 @@ from helpers.exchange import MemoryExchange
 from krakenwire import Client, DataLost, Endpoints, Options
 from krakenwire.protocol.subscriptions import State
 
-__all__ = ["Bench", "drain", "open_reader"]
+__all__ = ["Bench", "drain", "finish", "footprint", "open_reader", "turn"]
 
 
 class Bench:
@@ -72,3 +72,43 @@ async def drain(reader: Any) -> list[Any]:
             return events
         except DataLost as lost:
             events.append(lost.loss)
+
+
+async def turn(exchange: MemoryExchange) -> None:
+    """One turn of the loop, after which the exchange answers what it was asked."""
+    await asyncio.sleep(0)
+    exchange._answer()
+
+
+async def finish(exchange: MemoryExchange, work: Coroutine[Any, Any, Any]) -> Any:
+    """Run `work` to its end turn by turn; for work that needs no time to pass."""
+    task = asyncio.ensure_future(work)
+    for _ in range(1000):
+        if task.done():
+            return task.result()
+        await turn(exchange)
+    raise AssertionError("it did not end")
+
+
+def footprint(bench: Bench) -> dict[str, int]:
+    """How much a client holds on to, in every place where something might be left behind."""
+    feed = bench.client._feed
+    hub, core = feed.hub, feed.core
+    pump, subscriber = feed.opened()
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "routes": hub.wishes,
+        "inboxes": len(hub.inboxes),
+        "placed": sum(placed.count for placed in core._placed.values()),
+        "serving": core._serving.total(),
+        "sessions": len(core.sessions),
+        "subscriptions": sum(len(session.table) for session in core.sessions),
+        "pending": sum(len(session.table._pending) for session in core.sessions),
+        "books": sum(1 for session in core.sessions for _ in session.books),
+        "epochs": len(core._epochs),
+        "links": len(pump._links),
+        "waiting": sum(len(futures) for futures in subscriber._waiting.values()),
+        "followers": len(feed.listings),
+        "handles": len(feed.books),
+        "events": len(core.events),
+    }

@@ -32,7 +32,7 @@ class Ended(NamedTuple):
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Ours, without what would change what a command does or says; the same krakenwire is found."""
-    changing = ("KRAKEN_", "KRAKENWIRE_DEBUG", "PYTHONASYNCIODEBUG")
+    changing = ("KRAKEN_", "KRAKENWIRE_DEBUG", "KRAKENWIRE_LOG", "PYTHONASYNCIODEBUG")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(changing)}
     kept["PYTHONPATH"] = str(Path(krakenwire.__file__).parent.parent)
     # Tracebacks and JSON are looked at, and neither a terminal's width nor its colours are ours to inherit.

@@ -12,8 +12,8 @@ __all__ = ["Twins", "event_content", "state_content"]
 
 _COUNTERS = ("verified", "unproven", "mismatched", "crossed", "backwards", "ignored", "normalised")
 _EVENT = (
-    *("channel", "symbol", "type", "outcome", "proven", "normalised", "depth", "checksum", "computed"),
-    *("exchange_ns", "n", "seq", "frame", "bids", "asks", "best_bid", "best_ask"),
+    *("channel", "symbol", "type", "outcome", "proven", "normalised", "synthesised", "depth", "checksum"),
+    *("computed", "exchange_ns", "n", "seq", "frame", "bids", "asks", "best_bid", "best_ask"),
 )
 _STATE = (*("symbol", "wire_name", "depth", "status", "reason", "proven", "checksum", "exchange_ns", "n", "seq"),)
 

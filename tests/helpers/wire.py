@@ -11,7 +11,7 @@ from krakenwire.book import BookState
 from krakenwire.events import Stamp
 from krakenwire.protocol.core import MAIN, Core
 from krakenwire.protocol.options import Options
-from krakenwire.protocol.outputs import Action, Close, Open, Send
+from krakenwire.protocol.outputs import Action, Close, Fetch, Open, Send
 from krakenwire.protocol.session import Session
 from krakenwire.protocol.subscriptions import Key
 
@@ -57,6 +57,7 @@ class Wire:
         """Every action so far."""
         self._read = 0
         self._seen = 0
+        self._asked = 0
 
     # --- inputs
 
@@ -100,6 +101,23 @@ class Wire:
         self.core.unsubscribe(keys, self.stamp())
         self._collect()
 
+    def answer(
+        self,
+        fetch: Fetch,
+        body: bytes | None = None,
+        error: str | None = None,
+        *,
+        retryable: bool = True,
+        retry_after: float | None = None,
+    ) -> list[Any]:
+        """Give the core what came of a REST call; the events of it."""
+        start = len(self.log)
+        self.core.receive_answer(
+            fetch.number, body, error, self.stamp(""), retryable=retryable, retry_after=retry_after
+        )
+        self._collect()
+        return self.log[start:]
+
     def advance(self, seconds: float) -> None:
         """Move time, with every deadline on the way at its moment."""
         goal = self.now + round(seconds * S)
@@ -129,6 +147,11 @@ class Wire:
         """What was sent on `connection` since it was asked last, on whichever; the rest is skipped."""
         new, self._read = self.actions[self._read :], len(self.actions)
         return [json.loads(act.text) for act in new if isinstance(act, Send) and act.connection == connection]
+
+    def fetches(self) -> list[Fetch]:
+        """The REST calls wanted since it was asked last."""
+        new, self._asked = self.actions[self._asked :], len(self.actions)
+        return [action for action in new if isinstance(action, Fetch)]
 
     @property
     def opened(self) -> list[str]:

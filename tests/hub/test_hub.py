@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from helpers.wire import Wire, book, ohlc, ticker, trades
+from helpers.wire import Wire, ohlc, ticker, trades
 from krakenwire.events import (
     BookInvalidated,
     Connected,
@@ -205,10 +205,9 @@ def test_everything_means_events_and_no_losses_beside_their_causes() -> None:
 
 
 def test_loss_stands_where_it_happened() -> None:
-    wire = Wire().start()
     hub = Hub()
     inbox = reader(hub, Interest("trade", BTC))
-    wire.subscribe(book())
-    hub.publish(wire.receive(trades(1), trades(4)))
+    before, after = events_of(trades(1)), events_of(trades(4))
+    hub.publish([*before, Gap(of="trade", symbol=BTC, reason="trade_id jumped", first=2, last=3, count=2), *after])
     first, loss, second = drain(inbox)
     assert (first.trade_id, loss.count, second.trade_id) == (1, 2, 4)

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from krakenwire.events import ExchangeError, Pong, Raw, Reply, Stamp
-from krakenwire.protocol.answers import Ack
-from krakenwire.protocol.codec import decode
+from krakenwire.protocol.wire.answers import Ack
+from krakenwire.protocol.wire.codec import decode
 
 STAMP = Stamp("public", 0, 1, 2)
 
@@ -152,9 +152,10 @@ def test_errors_in_an_array_are_kept_as_their_json() -> None:
     assert ack(b'{"method":"subscribe","success":false,"error":["EGeneral:A"]}').error == '["EGeneral:A"]'
 
 
-def test_pong_echoes_req_id() -> None:
+def test_pong_echoes_req_id_and_has_the_times_of_the_exchange() -> None:
     frame = b'{"method":"pong","req_id":101,"time_in":"2023-09-24T14:10:23.799685Z","time_out":"2023-09-24T14:10:23Z"}'
-    assert one(frame) == Pong(stamp=STAMP, n=9, seq=4, req_id=101)
+    times = {"time_in": "2023-09-24T14:10:23.799685Z", "time_out": "2023-09-24T14:10:23Z"}
+    assert one(frame) == Pong(stamp=STAMP, n=9, seq=4, req_id=101, **times)
     assert one(b'{"method":"pong"}') == Pong(stamp=STAMP, n=9, seq=4)
     assert one(b'{"method":"pong","success":true,"req_id":1,"result":{"warnings":["w"]}}') == Pong(
         stamp=STAMP, n=9, seq=4, req_id=1

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from krakenwire import UsageError
-from krakenwire.protocol.auth import sign
+from krakenwire.protocol.wire.auth import sign
 
 SECRET = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg=="
 BODY = b"nonce=1616492376594&ordertype=limit&pair=XBTUSD&price=37500&type=buy&volume=1.25"

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from krakenwire.events import ExchangeError, Heartbeat, Message, Pong, Raw, Reply, Stamp, Trade, Undecodable
-from krakenwire.protocol.answers import Ack
-from krakenwire.protocol.codec import Decoded, decode
+from krakenwire.protocol.wire.answers import Ack
+from krakenwire.protocol.wire.codec import Decoded, decode
 
 STAMP = Stamp("public", 1, 2, 3)
 

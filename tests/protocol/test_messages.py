@@ -21,8 +21,8 @@ from krakenwire.events import (
     Trade,
     Undecodable,
 )
-from krakenwire.protocol.codec import decode
-from krakenwire.protocol.messages import CHANNEL_DECODERS
+from krakenwire.protocol.wire.codec import decode
+from krakenwire.protocol.wire.messages import CHANNEL_DECODERS
 
 STAMP = Stamp("public", 2, 1_700_000_000_000_000_000, 5)
 

@@ -23,9 +23,9 @@ from krakenwire.events import (
     Trade,
     Undecodable,
 )
-from krakenwire.protocol.answers import Ack
-from krakenwire.protocol.codec import decode
-from krakenwire.protocol.messages_v1 import epoch_ns, split_channel
+from krakenwire.protocol.wire.answers import Ack
+from krakenwire.protocol.wire.codec import decode
+from krakenwire.protocol.wire.messages_v1 import epoch_ns, split_channel
 
 STAMP = Stamp("recorded", 0, 1, 2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from krakenwire.protocol.refusals import Refusal, classify
+from krakenwire.protocol.wire.refusals import Refusal, classify
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,20 @@ from typing import Any
 
 from helpers.frames import v2_element, v2_frame
 from helpers.wire import Feed, S, Wire, ack, book, ticker, timestamp, trades
-from krakenwire.events import NO_STAMP, BookResynced, Connected, Heartbeat, Stamp, SystemStatus
+from krakenwire.events import (
+    NO_STAMP,
+    BookResynced,
+    CallbackFailed,
+    CallbackSlow,
+    Connected,
+    Heartbeat,
+    LoopStalled,
+    Message,
+    ReadingPaused,
+    ReadingResumed,
+    Stamp,
+    SystemStatus,
+)
 from krakenwire.journal import FrameReplay, read_frames
 from krakenwire.protocol.report import EventLog, make_report, state_digest
 
@@ -50,6 +63,19 @@ def test_times_and_addresses_of_ours_do_not_matter_but_kraken_s_words_do() -> No
     assert digest(resynced) == digest(BookResynced(symbol=BTC, depth=10, took_ns=99, attempts=1))
     assert digest(resynced) != digest(BookResynced(symbol=BTC, depth=10, took_ns=1, attempts=2))
     assert digest(SystemStatus(system="online")) != digest(SystemStatus(system="maintenance"))
+
+
+def test_how_busy_this_machine_was_does_not_matter_but_is_counted() -> None:
+    came = Heartbeat(seq=1)
+    ours: list[Message] = [LoopStalled(stalled_ns=S), ReadingPaused(reason="slow"), ReadingResumed(paused_ns=S)]
+    ours += [
+        CallbackFailed(reader="mine", error="ValueError", failures=1),
+        CallbackSlow(reader="mine", took_ns=S, slow=1),
+    ]
+    assert digest(*ours, came) == digest(came)
+    log = EventLog()
+    log.add([*ours, came])
+    assert log.count == 6
 
 
 def test_same_frames_at_other_times_have_the_same_digests() -> None:

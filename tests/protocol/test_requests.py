@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from krakenwire.errors import UsageError
 from krakenwire.events import Raw
-from krakenwire.protocol.codec import decode
-from krakenwire.protocol.requests import (
+from krakenwire.protocol.wire.codec import decode
+from krakenwire.protocol.wire.requests import (
     BOOK_DEPTHS,
     CHANNELS,
     EVENT_TRIGGERS,

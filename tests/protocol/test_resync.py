@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from krakenwire.protocol.books.resync import Recovered, ResyncPolicy, Retry
 from krakenwire.protocol.options import Options
-from krakenwire.protocol.resync import Recovered, ResyncPolicy, Retry
 
 S = 1_000_000_000
 X = "BTC/USD"

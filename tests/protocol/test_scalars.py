@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krakenwire.protocol.scalars import ABSENT, check_numbers, count, text, whole
+from krakenwire.protocol.wire.scalars import ABSENT, check_numbers, count, text, whole
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False).filter(lambda number: abs(number.adjusted()) <= 64))

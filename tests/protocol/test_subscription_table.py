@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from krakenwire.protocol.answers import Ack
 from krakenwire.protocol.subscriptions import Key, Pending, State, Subscription, SubscriptionTable
+from krakenwire.protocol.wire.answers import Ack
 
 LIMIT = 3
 KEYS = [

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from krakenwire.errors import UnknownSymbol, UsageError
 from krakenwire.events import Instrument, Stamp
-from krakenwire.protocol.codec import decode
-from krakenwire.protocol.symbols import TRADABLE_STATUSES, Catalogue, Change, normalise
+from krakenwire.protocol.wire.codec import decode
+from krakenwire.protocol.wire.symbols import TRADABLE_STATUSES, Catalogue, Change, normalise
 
 
 def instrument(symbol: str = "BTC/USD", status: str = "online") -> Instrument:

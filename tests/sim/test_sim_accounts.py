@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krakenwire.errors import UsageError
-from krakenwire.protocol.auth import sign
+from krakenwire.protocol.wire.auth import sign
 from krakenwire.sim.accounts.accounts import Accounts
 from krakenwire.sim.accounts.file import AccountDefinition, Credentials, Permissions, default_definitions
 from krakenwire.sim.engine.model import FeeTier, Refusal

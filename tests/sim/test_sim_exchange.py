@@ -338,3 +338,27 @@ async def test_status_frame_is_told_to_all_once_a_change(desk: Desk) -> None:
         told = [json.loads(frame)["data"][0] for frame in client.frames]
         assert [each["system"] for each in told] == ["online", "maintenance", "online"]
         assert len({each["connection_id"] for each in told}) == 1
+
+
+# --- a market that stands still in real time --------------------------------------------------------------------------
+
+
+async def test_market_in_real_time_stands_still_and_goes_on_while_clients_are_answered() -> None:
+    clock = ManualClock()
+    async with Exchange(symbols=["BTC/USD"], clock=clock, rate=100, seed=1) as exchange:
+        client = MemoryClient.connect(exchange, "public")
+        client.ask("subscribe", channel="book", symbol=["BTC/USD"])
+        exchange.keep_still(True)
+        await clock.advance(1.0)
+        assert [frame["channel"] for frame in client.news() if frame["channel"] == "book"] == []
+        (answer,) = client.ask("unsubscribe", channel="trade", symbol=["BTC/USD"])
+        assert answer["method"] == "unsubscribe"
+        exchange.keep_still(False)
+        await clock.advance(1.0)
+        assert [frame for frame in client.news() if frame["channel"] == "book"]
+
+
+async def test_held_market_is_not_for_keep_still() -> None:
+    async with Exchange(symbols=["BTC/USD"], hold=True) as exchange:
+        with pytest.raises(UsageError, match="release"):
+            exchange.keep_still(True)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from krakenwire.clock import ManualClock
 from krakenwire.errors import UsageError
-from krakenwire.protocol.auth import sign
+from krakenwire.protocol.wire.auth import sign
 from krakenwire.sim.accounts.accounts import Accounts
 from krakenwire.sim.accounts.file import Permissions, default_definitions
 from krakenwire.sim.engine.model import AddOrder, AmendOrder, EngineStatus

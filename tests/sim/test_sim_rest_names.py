@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from krakenwire.protocol.symbols import normalise
+from krakenwire.protocol.wire.symbols import normalise
 from krakenwire.sim.instruments import default_listings
 from krakenwire.sim.rest.names import AssetNames, PairNames, asset_id, asset_name
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from krakenwire.errors import UsageError
-from krakenwire.protocol.auth import sign
+from krakenwire.protocol.wire.auth import sign
 from krakenwire.sim.certificate import Certificate
 from krakenwire.sim.exchange import Exchange
 from krakenwire.sim.rest.api import MAX_BODY, Request

@@ -22,7 +22,7 @@ __all__ = ["Book"]
 
 
 class Book(Figures):
-    """A live view of one book. It belongs to the event loop's thread; `snapshot` is for any other.
+    """A live view of one book. It belongs to the thread of the loop that it was opened on; `snapshot` is for any other.
 
     Reading levels, or what derives from them, raises `BookUnsynced` while the book's top ten is not proven; `stale` has
     the last state even then.
@@ -140,9 +140,8 @@ class Book(Figures):
 
         Cancellation: safe, no effect.
         """
-        if self._seen == self._version and self._error is None:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
+        waiter = self._wait_for_news()
+        if waiter is not None:
             try:
                 await waiter
             finally:
@@ -183,10 +182,10 @@ class Book(Figures):
     def notify(self) -> None:
         """The state changed: wake whoever waits."""
         self._version += 1
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+        if self._waiters:
+            waiters, self._waiters = tuple(self._waiters), set()
+            for waiter in waiters:
+                self._wake(waiter)
 
     def release(self, error: BaseException | None = None) -> None:
         """The book is kept no longer: whoever waits, now or later, gets `error`, by default `ConnectionClosed`.
@@ -198,6 +197,18 @@ class Book(Figures):
         self.notify()
 
     # --- inside
+
+    def _wait_for_news(self) -> asyncio.Future[None] | None:
+        """What `notify` will set; None if there is news already."""
+        if self._seen != self._version or self._error is not None:
+            return None
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        return waiter
+
+    def _wake(self, waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
 
     def _unsynced(self) -> BookUnsynced:
         return BookUnsynced(self.symbol, self._reason if self._state is None else self._state.reason)

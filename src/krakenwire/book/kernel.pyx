@@ -18,6 +18,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 from decimal import Decimal
 
 from krakenwire.book import reasons
+from krakenwire.book.synthesis import book_frame
 from krakenwire.book.timestamps import format_timestamp
 from krakenwire.errors import FrameError, UsageError
 from krakenwire.events import NO_STAMP, Level as LevelTuple
@@ -156,6 +157,42 @@ cdef str plain_text(const char* digits, int count, int scale, bint canonical):
             if text[n - 1] == c".":
                 n -= 1
     return PyUnicode_DecodeASCII(text, n, NULL)
+
+
+cdef inline bint same_text(const Text* one, const Text* other) noexcept nogil:
+    return (
+        one.price_len == other.price_len and one.qty_len == other.qty_len
+        and one.price_scale == other.price_scale and one.qty_scale == other.qty_scale
+        and memcmp(one.digits, other.digits, one.price_len + one.qty_len) == 0
+    )  # fmt: skip
+
+
+cdef str level_json(const Text* text, bint deleted):
+    price = plain_text(text.digits, text.price_len, text.price_scale, False)
+    qty = plain_text(text.digits + text.price_len, 0 if deleted else text.qty_len, text.qty_scale, False)
+    return f'{{"price":{price},"qty":{qty}}}'
+
+
+cdef str ladder_difference(const Ladder* own, const Ladder* other):
+    """What makes `own` the other, as JSON: what is to be deleted, then what is to be set, each best first."""
+    cdef list deleted = [], changed = []
+    cdef Py_ssize_t i = 0, j = 0                        # ranks
+    cdef i128 key, other_key
+    while i < own.count or j < other.count:
+        key = own.keys[own.head + own.count - 1 - i] if i < own.count else 0
+        other_key = other.keys[other.head + other.count - 1 - j] if j < other.count else 0
+        if j == other.count or (i < own.count and key > other_key):
+            deleted.append(level_json(ladder_text(own, i), True))
+            i += 1
+        elif i == own.count or other_key > key:
+            changed.append(level_json(ladder_text(other, j), False))
+            j += 1
+        else:
+            if not same_text(ladder_text(own, i), ladder_text(other, j)):
+                changed.append(level_json(ladder_text(other, j), False))
+            i += 1
+            j += 1
+    return ",".join(deleted + changed)
 
 
 cdef object level_of(const Text* text):
@@ -380,6 +417,24 @@ cdef class BookState:
             size += ladder_top(&self.sides[BIDS], text + size)
         return PyUnicode_DecodeASCII(text, size, NULL)
 
+    def difference(self, BookState other not None):
+        """The frame that makes this book the other, which is proven; None if every level is the same already."""
+        cdef Ladder nothing
+        cdef Ladder* sides = self.sides
+        if other.depth != self.depth:
+            raise UsageError(reasons.other_depth(self.symbol, self.depth, other.depth))
+        if other.state != SYNCED or not other.proven:
+            raise UsageError(reasons.not_proven(other.symbol))
+        memset(&nothing, 0, sizeof(nothing))
+        update = self.state == SYNCED
+        bids = ladder_difference(&self.sides[BIDS] if update else &nothing, &other.sides[BIDS])
+        asks = ladder_difference(&self.sides[ASKS] if update else &nothing, &other.sides[ASKS])
+        if update and not bids and not asks:
+            return None
+        return book_frame(
+            "update" if update else "snapshot", self.wire_name, (bids, asks), other.computed, other.exchange_ns
+        )
+
     cdef Py_ssize_t normalised_text(self, char* text) noexcept:
         cdef Py_ssize_t size
         size = ladder_top_at(&self.sides[ASKS], text, self.price_precision, self.qty_precision)
@@ -490,6 +545,7 @@ cdef class BookUpdate:
     cdef int result                    # the outcome
     cdef bint snapshot
     cdef readonly bint normalised
+    cdef readonly bint synthesised
     cdef bint has_checksum
     cdef bint has_ns
     cdef uint32_t theirs
@@ -603,7 +659,7 @@ cdef class BookUpdate:
             (
                 self.frame, self.symbol, self.snapshot, self.outcome, self.normalised, self.depth, self.checksum,
                 self.computed, self.exchange_ns, self.stamp, self.n, self.seq, self.index,
-                pack(&self.bid), pack(&self.ask),
+                pack(&self.bid), pack(&self.ask), self.synthesised,
             ),
         )  # fmt: skip
 
@@ -620,7 +676,7 @@ def _restore(tuple content not None):
     cdef BookUpdate update = BookUpdate.__new__(BookUpdate)
     (
         update.frame, update.symbol, update.snapshot, outcome, update.normalised, update.depth, checksum,
-        update.ours, exchange_ns, update.stamp, update.n, update.seq, update.index, bid, ask,
+        update.ours, exchange_ns, update.stamp, update.n, update.seq, update.index, bid, ask, update.synthesised,
     ) = content  # fmt: skip
     update.result = OUTCOMES.index(outcome)
     update.has_checksum = checksum is not None
@@ -732,7 +788,7 @@ cdef class Books:
         """Keep the book no longer; who holds its state can go on reading it. UsageError if there is none."""
         cdef BookState state = self.by_symbol.pop(symbol, None)
         if state is None:
-            raise UsageError(f"there is no book of {symbol!r}")
+            raise UsageError(reasons.no_book(symbol))
         del self.by_wire[state.wire_name]
         self.remake_table()
 
@@ -770,6 +826,73 @@ cdef class Books:
             seq += 1
         return self.last_consumed
 
+    def follow(self, BookUpdate update not None):
+        """Apply the one message that `update` of other books tells of; whether this book then stands as that one did."""
+        cdef Scan* s = &self.scan
+        cdef const Element* element
+        cdef BookState state
+        cdef int outcome
+        cdef bint normalised = False
+        if not self.scan_book(update.frame) or update.index >= s.element_count:
+            return False
+        element = &s.elements[update.index]
+        state = <BookState>element.state if element.state != NULL else None
+        if state is None or (not element.snapshot and state.state != SYNCED):
+            self.ignored += 1
+            return False
+        if not state.make_room(element):
+            raise MemoryError
+        outcome = state.apply_element(s, element, &normalised)
+        state.stamp = update.stamp
+        state.n = update.n
+        state.seq = update.seq
+        self.tally(outcome, normalised)
+        scan_shrink(s)
+        return outcome == update.result and state.computed == update.ours
+
+    def adopt(self, BookState other not None, list out not None, stamp=NO_STAMP, long long n=0, long long seq=0):
+        """Become the other book, which is proven, by one synthesised `BookUpdate`; False if it is the same already."""
+        cdef BookState state = self.by_symbol.get(other.symbol)
+        if state is None:
+            raise UsageError(reasons.no_book(other.symbol))
+        if state.state == SYNCED and state.has_clock and other.has_ns and other.ns < state.clock_ns:
+            raise UsageError(reasons.back_in_time(other.symbol))
+        frame = state.difference(other)
+        if frame is None:
+            return False
+        state.price_precision = other.price_precision
+        state.qty_precision = other.qty_precision
+        self.apply_frame(frame, out, stamp, n, seq)
+        (<BookUpdate>out[len(out) - 1]).synthesised = True
+        return True
+
+    cdef inline void tally(self, int outcome, bint normalised) noexcept:
+        if outcome == VERIFIED:
+            self.verified += 1
+            self.normalised += normalised
+        elif outcome == UNPROVEN:
+            self.unproven += 1
+        elif outcome == MISMATCHED:
+            self.mismatched += 1
+        elif outcome == CROSSED:
+            self.crossed += 1
+        else:
+            self.backwards += 1
+
+    cdef inline bint scan_book(self, bytes frame) except -1:
+        """Scan a frame; False if it is not a book's."""
+        cdef Scan* s = &self.scan
+        scan_begin(s, PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+        if scan_canonical(s, &self.table):
+            return True
+        scan_begin(s, PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+        scan_frame(s, &self.table)
+        if not s.book and s.error != NO_MEMORY:
+            return False
+        if s.error:
+            raise scan_error(s)
+        return True
+
     cdef int apply_frame(self, bytes frame, list out, object stamp, long long n, long long seq) except -2:
         cdef Scan* s = &self.scan
         cdef Py_ssize_t i
@@ -778,14 +901,8 @@ cdef class Books:
         cdef BookUpdate update
         cdef int outcome, code = IS_QUIET
         cdef bint normalised
-        scan_begin(s, PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
-        if not scan_canonical(s, &self.table):
-            scan_begin(s, PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
-            scan_frame(s, &self.table)
-            if not s.book and s.error != NO_MEMORY:
-                return IS_NOT_BOOK
-            if s.error:
-                raise scan_error(s)
+        if not self.scan_book(frame):
+            return IS_NOT_BOOK
         for i in range(s.element_count):
             element = &s.elements[i]
             if element.state == NULL:
@@ -808,17 +925,7 @@ cdef class Books:
             state.stamp = stamp
             state.n = n
             state.seq = seq
-            if outcome == VERIFIED:
-                self.verified += 1
-                self.normalised += normalised
-            elif outcome == UNPROVEN:
-                self.unproven += 1
-            elif outcome == MISMATCHED:
-                self.mismatched += 1
-            elif outcome == CROSSED:
-                self.crossed += 1
-            else:
-                self.backwards += 1
+            self.tally(outcome, normalised)
             if element.snapshot or outcome >= MISMATCHED:
                 code = IS_NOTABLE
             update = BookUpdate.__new__(BookUpdate)

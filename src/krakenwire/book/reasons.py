@@ -46,10 +46,14 @@ __all__ = [
     "WANT_NUMBER",
     "WANT_OBJECT",
     "WANT_STRING",
+    "back_in_time",
     "duplicate",
     "is_symbol",
     "missing",
+    "no_book",
     "not_a_timestamp",
+    "not_proven",
+    "other_depth",
 ]
 
 TOP: Final = 10
@@ -133,3 +137,23 @@ def missing(key: str) -> str:
 def not_a_timestamp(text: str) -> str:
     """What `parse_timestamp` says of a text it refuses."""
     return f"expected an RFC 3339 time in UTC such as 2026-07-19T17:54:39.614696Z, got {text!r}"
+
+
+def no_book(symbol: str) -> str:
+    """No book of that symbol is kept here."""
+    return f"there is no book of {symbol!r}"
+
+
+def other_depth(symbol: str, depth: int, other: int) -> str:
+    """Two books that are to become one keep different depths."""
+    return f"the book of {symbol!r} keeps {depth} levels a side and cannot become one of {other}"
+
+
+def not_proven(symbol: str) -> str:
+    """A book that is not proven is to be taken over."""
+    return f"the other book of {symbol!r} is not proven, so that nothing can be taken from it"
+
+
+def back_in_time(symbol: str) -> str:
+    """A book that is older is to be taken over."""
+    return f"the other book of {symbol!r} is older than this one; wait until it has caught up"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -14,6 +13,7 @@ from rich.markup import escape
 from krakenwire._version import __version__
 from krakenwire.cli import book, conform, demo, doctor_command, replay, sim, stream
 from krakenwire.cli.exits import DEBUG_VARIABLE, is_debugging
+from krakenwire.cli.logs import LogFormatOption, LogLevelOption, start_log
 from krakenwire.cli.output import print_line
 
 __all__ = ["app"]
@@ -39,6 +39,8 @@ def krakenwire(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks and the log; KRAKENWIRE_DEBUG=1 does so too.")
     ] = False,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Kraken's real-time market data, with order books proven by checksum after every message.
 
@@ -46,8 +48,7 @@ def krakenwire(
     """
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
-    if is_debugging():
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    start_log(log_level or ("info" if is_debugging() else None), log_format)
 
 
 def _add(command: Callable[..., None], examples: Sequence[str]) -> None:

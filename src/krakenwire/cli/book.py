@@ -12,7 +12,8 @@ from krakenwire.book import Book
 from krakenwire.cli.exits import reports_errors
 from krakenwire.cli.interrupt import Interrupt
 from krakenwire.cli.ladder import BAR, View, rows_that_fit
-from krakenwire.cli.options import DepthOption, JsonOption, UrlOption, make_client
+from krakenwire.cli.metrics import DEFAULT_ADDR, MetricsAddrOption, MetricsPortOption, serve_metrics
+from krakenwire.cli.options import BundlesOption, DepthOption, JsonOption, UrlOption, make_client
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.cli.screen import can_draw, drawing
 
@@ -42,6 +43,9 @@ def book(
         float | None, typer.Option("--seconds", min=0, metavar="S", help="End after so long.", show_default=False)
     ] = None,
     url: UrlOption = None,
+    metrics_port: MetricsPortOption = None,
+    metrics_addr: MetricsAddrOption = DEFAULT_ADDR,
+    bundles: BundlesOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show one book as a live ladder, with its spread, its checksum, and whether it is synced, until Ctrl-C.
@@ -50,17 +54,40 @@ def book(
     in one read of the socket are one change.
     """
     levels = min(levels, depth)
-    asyncio.run(_book(symbol, depth, levels=levels, updates=updates, seconds=seconds, url=url, json=json))
+    asyncio.run(
+        _book(
+            symbol,
+            depth,
+            levels=levels,
+            updates=updates,
+            seconds=seconds,
+            url=url,
+            metrics=(metrics_port, metrics_addr),
+            bundles=bundles,
+            json=json,
+        )
+    )
 
 
 async def _book(
-    symbol: str, depth: int, *, levels: int, updates: int | None, seconds: float | None, url: str | None, json: bool
+    symbol: str,
+    depth: int,
+    *,
+    levels: int,
+    updates: int | None,
+    seconds: float | None,
+    url: str | None,
+    metrics: tuple[int | None, str],
+    bundles: str | None,
+    json: bool,
 ) -> None:
     console = Console()
+    client = make_client(url, bundles=bundles)
     with Interrupt() as interrupt:
         async with (
             interrupt.ends(),
-            make_client(url) as kraken,
+            serve_metrics(client, *metrics),
+            client as kraken,
             kraken.book(symbol, depth) as live_book,
             interrupt.ends(seconds),
         ):

@@ -24,7 +24,7 @@ from krakenwire.conform import Credentials, Outcome, Report, Rule, Target, exami
 from krakenwire.conform.runner import OnOutcome, choose, report_of
 from krakenwire.errors import UsageError
 from krakenwire.net.endpoints import REST_SCHEMES, WEBSOCKET_SCHEMES, Endpoints, parse_url, shown
-from krakenwire.protocol.symbols import normalise
+from krakenwire.protocol.wire.symbols import normalise
 
 __all__ = ["EXAMPLES", "conform"]
 

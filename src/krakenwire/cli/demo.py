@@ -15,7 +15,9 @@ from krakenwire.cli.demo_run import Demo, Outcome, Plan
 from krakenwire.cli.demo_table import watch
 from krakenwire.cli.exits import WRONG, reports_errors
 from krakenwire.cli.interrupt import Interrupt
+from krakenwire.cli.metrics import DEFAULT_ADDR, MetricsAddrOption, MetricsPortOption
 from krakenwire.cli.options import (
+    BundlesOption,
     DepthOption,
     JsonOption,
     RateOption,
@@ -71,6 +73,9 @@ def demo(
     depth: DepthOption = 100,
     rate: RateOption = 5000.0,
     seed: SeedOption = 0,
+    metrics_port: MetricsPortOption = None,
+    metrics_addr: MetricsAddrOption = DEFAULT_ADDR,
+    bundles: BundlesOption = None,
     json: JsonOption = False,
 ) -> None:
     """Watch a client hold proven books over a real socket, against the built-in simulator.
@@ -87,6 +92,8 @@ def demo(
         seed=seed,
         seconds=DEFAULT_SECONDS if seconds is None and messages is None else seconds,
         messages=messages,
+        metrics=(metrics_port, metrics_addr),
+        bundles=bundles,
     )
     conclude(asyncio.run(_demo(plan)), plan, json=json)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from krakenwire.book import Book, BookUpdate
 from krakenwire.cli.difference import Difference, first_difference
 from krakenwire.cli.interrupt import Interrupt
+from krakenwire.cli.metrics import serve_metrics
 from krakenwire.cli.tally import Tally
 from krakenwire.client import Client
 from krakenwire.clock import NS_PER_S, SystemClock
@@ -37,7 +38,11 @@ CHANNELS = ("book", "trade", "ticker")
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to do: for so many `seconds`, or so many `messages`; `rate` in messages a second, None unpaced."""
+    """What to do: for so many `seconds`, or so many `messages`; `rate` in messages a second, None unpaced.
+
+    `metrics` is the port and the address that the client's metrics are served on, if there is a port; `bundles` the
+    directory for the evidence of wrong books.
+    """
 
     listings: tuple[Listing, ...]
     depth: int
@@ -45,6 +50,8 @@ class Plan:
     seed: int
     seconds: float | None
     messages: int | None
+    metrics: tuple[int | None, str] = (None, "")
+    bundles: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +125,10 @@ class Demo:
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(SimulatorServer(market, rate=plan.rate, seed=plan.seed, hold=True))
             self.server = server
-            kraken = await stack.enter_async_context(
-                Client(Endpoints(public=server.url), options=UNTIMED, on_events=self._take)
-            )
+            endpoints = Endpoints(public=server.url)
+            kraken = Client(endpoints, options=UNTIMED, bundles=plan.bundles, on_events=self._take)
+            await stack.enter_async_context(serve_metrics(kraken, *plan.metrics))
+            await stack.enter_async_context(kraken)
             # All events are seen as they come, by `_take`; this reader only keeps them coming.
             await stack.enter_async_context(
                 kraken.stream(*CHANNELS, symbols=self.symbols, depth=plan.depth, policy="conflate", on_loss="yield")

@@ -47,6 +47,7 @@ _BOOK_FIELDS = (
     "checksum",
     "computed",
     "normalised",
+    "synthesised",
     "exchange_ns",
     "bids",
     "asks",
@@ -146,10 +147,17 @@ def _(event: Loss) -> str:
     return str(event)
 
 
+def _reach(of: str, first: int, last: int | None) -> str:
+    """From where to where: trade_ids, or the begin of candles."""
+    if of == "ohlc":
+        return f"{format_timestamp(first)} to {'?' if last is None else format_timestamp(last)}"
+    return f"trade_id {first} to {last}"
+
+
 @_says.register
 def _(event: Gap) -> str:
     count = "an unknown number" if event.count is None else event.count
-    between = "" if event.first is None else f" (trade_id {event.first} to {event.last})"
+    between = "" if event.first is None else f" ({_reach(event.of, event.first, event.last)})"
     return f"{count} missing in {event.of}{between}: {event.reason}"
 
 
@@ -218,7 +226,7 @@ def _(event: ReadingResumed) -> str:
 
 @_says.register
 def _(event: Backfilled) -> str:
-    return f"{event.count} of {event.of} from {event.first} to {event.last} came after all, by {event.how}"
+    return f"{event.count} of {event.of} ({_reach(event.of, event.first, event.last)}) came after all, by {event.how}"
 
 
 @_says.register

@@ -10,10 +10,11 @@ import typer
 from krakenwire.client import Client
 from krakenwire.events import Event
 from krakenwire.net.endpoints import WEBSOCKET_SCHEMES, Endpoints, parse_url
-from krakenwire.protocol.symbols import normalise
+from krakenwire.protocol.wire.symbols import normalise
 from krakenwire.sim.instruments import Listing, default_listings, select
 
 __all__ = [
+    "BundlesOption",
     "DepthOption",
     "JsonOption",
     "RateOption",
@@ -38,6 +39,15 @@ UrlOption = Annotated[
         show_default=False,
     ),
 ]
+BundlesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bundles",
+        metavar="DIR",
+        help="Leave the evidence of each book that is found wrong in this directory; `krakenwire replay` plays it.",
+        show_default=False,
+    ),
+]
 DepthOption = Annotated[int, typer.Option("--depth", metavar="N", help="Levels a side: 10, 25, 100, 500 or 1000.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Of the simulated market.")]
 RateOption = Annotated[
@@ -54,15 +64,20 @@ SimulatedSymbolsOption = Annotated[
 ]
 
 
-def make_client(url: str | None, *, on_events: Callable[[Sequence[Event]], object] | None = None) -> Client:
+def make_client(
+    url: str | None,
+    *,
+    bundles: str | None = None,
+    on_events: Callable[[Sequence[Event]], object] | None = None,
+) -> Client:
     """A client of `url`, or of whatever the environment says.
 
     Raises:
-        UsageError: naming the option or the variable whose URL cannot work.
+        UsageError: naming the option or the variable whose URL cannot work, or the directory.
     """
     if url:
         parse_url(url, WEBSOCKET_SCHEMES, "--url")
-    return Client(Endpoints(public=url) if url else None, on_events=on_events)
+    return Client(Endpoints(public=url) if url else None, bundles=bundles, on_events=on_events)
 
 
 def split_symbols(values: Iterable[str] | None) -> list[str]:

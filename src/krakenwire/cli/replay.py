@@ -35,7 +35,7 @@ BIG = 4 * 1024 * 1024
 
 @reports_errors
 def replay(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings; - is stdin.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings, or bundles; - is stdin.")],
     events: Annotated[bool, typer.Option("--events", help="Print every event too.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -43,9 +43,10 @@ def replay(
 
     A recording is text with one frame a line, or one object a line that holds it (`frame` or `raw`, with `rx_ns` and
     `dir`), or one single frame over many lines. Each file is a recording of its own, with books and a report of its
-    own; with --json the report is one object on one line, after the events if these are wanted.
+    own; with --json the report is one object on one line, after the events if these are wanted. A directory that
+    --bundles wrote is played too, and the report says whether the book is found wrong in the same way again.
 
-    Ends with 1 if a book was wrong or a frame not valid, with 2 if a file cannot be read.
+    Ends with 1 if a book was wrong or a frame not valid, and for every bundle, with 2 if a file cannot be read.
     """
     clock = SystemClock()
     worst = 0
@@ -59,10 +60,11 @@ def replay(
             worst = USAGE
             continue
         if json:
-            print_json({"file": file} | msgspec.to_builtins(replayed.report) | {"kernel": KERNEL})
+            verdict = {} if replayed.reproduced is None else {"reproduced": replayed.reproduced}
+            print_json({"file": file} | msgspec.to_builtins(replayed.report) | verdict | {"kernel": KERNEL})
         else:
             print_line(replay_text(replayed))
-        if not replayed.report.sound:
+        if replayed.reproduced is not None or not replayed.report.sound:
             worst = max(worst, WRONG)
     if worst:
         raise typer.Exit(worst)
@@ -96,8 +98,13 @@ def _progress(file: str) -> Iterator[Callable[[int], object] | None]:
 def replay_text(replayed: Replayed) -> str:
     """The report for a person."""
     report = replayed.report
+    verdict = "sound" if report.sound else "WRONG"
+    if replayed.reproduced is not None:
+        verdict += ", as its bundle says" if replayed.reproduced else ", NOT as its bundle says: it is not reproduced"
+        if not replayed.is_whole:
+            verdict += " (it says itself that its frames do not show it)"
     lines = [
-        f"{replayed.file}: {'sound' if report.sound else 'WRONG'}",
+        f"{replayed.file}: {verdict}",
         f"  {report.frames:,} frames in {report.seconds:.2f} s ({report.frames_per_second:,.0f} a second, "
         f"{KERNEL} kernel), {report.events:,} events: "
         + ", ".join(f"{count:,} {name}" for name, count in report.by_type.items()),

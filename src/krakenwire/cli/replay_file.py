@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from krakenwire.clock import NS_PER_S, Clock
 from krakenwire.errors import FrameError, UsageError
 from krakenwire.events import BookInvalidated, Event, Gap, Undecodable
 from krakenwire.journal import FrameReplay, RecordedFrame, read_frames
+from krakenwire.journal.bundle import FRAMES_FILE, Bundle, is_bundle, read_bundle
 from krakenwire.protocol.report import Report
 
 __all__ = ["STDIN", "Replayed", "replay_file"]
@@ -38,12 +40,16 @@ class Replayed:
         report: the figures.
         problems: the first of what was wrong, a line each.
         more_problems: how many more there were.
+        reproduced: of a bundle, whether the last thing found was what the bundle was written for; else None.
+        is_whole: of a bundle, whether it was when it was made; True of anything else.
     """
 
     file: str
     report: Report
     problems: tuple[str, ...]
     more_problems: int
+    reproduced: bool | None = None
+    is_whole: bool = True
 
 
 def replay_file(
@@ -52,7 +58,7 @@ def replay_file(
     """Play the recording `file`.
 
     Args:
-        file: a path, or `-` for stdin.
+        file: a path, or `-` for stdin; the directory of a bundle stands for the frames in it.
         clock: measures how long it took.
         on_events: called with the events of each frame, in order.
         on_progress: called with the bytes of the file read so far, now and then.
@@ -60,12 +66,20 @@ def replay_file(
     Raises:
         UsageError: it cannot be read, is empty, or is no recording.
     """
+    bundle: Bundle | None = None
+    played = file
+    if file != STDIN and is_bundle(file):
+        bundle = read_bundle(file)
+        played = os.path.join(file, FRAMES_FILE)
     problems: list[str] = []
     wrong = 0
+    last_found: BookInvalidated | None = None
 
     def take(events: Sequence[Event]) -> None:
-        nonlocal wrong
+        nonlocal wrong, last_found
         for event in events:
+            if isinstance(event, BookInvalidated):
+                last_found = event
             if (problem := _problem(event)) is not None:
                 wrong += 1
                 if len(problems) < MOST_PROBLEMS:
@@ -75,7 +89,7 @@ def replay_file(
 
     replay = FrameReplay(take)
     began_ns = clock.monotonic_ns()
-    with _opened(file) as opened:
+    with _opened(played) as opened:
         if b"\0" in opened.peek(PEEKED)[:PEEKED]:
             raise UsageError(f"{file} is binary; expected text, one frame a line")
         for frames in _batches(read_frames(opened), file):
@@ -85,7 +99,14 @@ def replay_file(
     if not replay.core.frames:
         raise UsageError(f"{file} is empty: there is no received frame in it")
     report = replay.report((clock.monotonic_ns() - began_ns) / NS_PER_S)
-    return Replayed(file=file, report=report, problems=tuple(problems), more_problems=wrong - len(problems))
+    return Replayed(
+        file=file,
+        report=report,
+        problems=tuple(problems),
+        more_problems=wrong - len(problems),
+        reproduced=None if bundle is None else last_found is not None and bundle.matches(last_found),
+        is_whole=bundle is None or bundle.is_whole,
+    )
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import typer
 from krakenwire.cli.event_text import as_line, as_object
 from krakenwire.cli.exits import reports_errors
 from krakenwire.cli.interrupt import Interrupt
-from krakenwire.cli.options import DepthOption, JsonOption, UrlOption, make_client, split_symbols
+from krakenwire.cli.metrics import DEFAULT_ADDR, MetricsAddrOption, MetricsPortOption, serve_metrics
+from krakenwire.cli.options import BundlesOption, DepthOption, JsonOption, UrlOption, make_client, split_symbols
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.errors import UsageError
 from krakenwire.events import BookInvalidated, BookQuarantined, BookResynced, Connected, Disconnected, Event
@@ -60,6 +61,9 @@ def stream(
         float | None, typer.Option("--seconds", min=0, metavar="S", help="End after so long.", show_default=False)
     ] = None,
     url: UrlOption = None,
+    metrics_port: MetricsPortOption = None,
+    metrics_addr: MetricsAddrOption = DEFAULT_ADDR,
+    bundles: BundlesOption = None,
     json: JsonOption = False,
 ) -> None:
     """Print events as they happen, one a line, until Ctrl-C.
@@ -79,6 +83,8 @@ def stream(
             count=count,
             seconds=seconds,
             url=url,
+            metrics=(metrics_port, metrics_addr),
+            bundles=bundles,
             json=json,
         )
     )
@@ -93,10 +99,12 @@ async def _stream(
     count: int | None,
     seconds: float | None,
     url: str | None,
+    metrics: tuple[int | None, str],
+    bundles: str | None,
     json: bool,
 ) -> None:
     notes = _Notes()
-    client = make_client(url, on_events=notes.tell)
+    client = make_client(url, bundles=bundles, on_events=notes.tell)
     # Made before the client is connected: what cannot be asked for is refused at once.
     reader = client.stream(
         *channels,
@@ -107,7 +115,7 @@ async def _stream(
         on_loss="yield",
     )
     with Interrupt() as interrupt:
-        async with interrupt.ends(), client, reader:
+        async with interrupt.ends(), serve_metrics(client, *metrics), client, reader:
             notes.are_wanted = True
             try:
                 async with interrupt.ends(seconds):

@@ -16,7 +16,7 @@ from krakenwire.conform.verdict import NotTested, broken
 from krakenwire.conform.wire import Frame, Item, encode
 from krakenwire.errors import ConnectFailed
 from krakenwire.net.endpoints import shown
-from krakenwire.protocol.auth import sign
+from krakenwire.protocol.wire.auth import sign
 
 __all__ = ["Reply", "Web"]
 

@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from krakenwire.errors import FrameError
-from krakenwire.protocol.scalars import DECODE_ERRORS
+from krakenwire.protocol.wire.scalars import DECODE_ERRORS
 
 __all__ = ["RecordedFrame", "read_frames"]
 

@@ -90,9 +90,9 @@ class WebSocketTransport(picows.WSListener):
         self._abort_after(self._close_timeout_ns)
         self._ws.underlying_transport.resume_reading()  # or the peer's answer would not be seen
 
-    def abort(self) -> None:
+    def abort(self, reason: str = "aborted by this side") -> None:
         """Drop the connection now, without a close handshake."""
-        self._end(Closed(ABNORMAL, "aborted by this side", local=True))
+        self._end(Closed(ABNORMAL, reason, local=True))
         self._forget_held()
         self._ws.disconnect(graceful=False)
 

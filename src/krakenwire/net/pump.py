@@ -11,19 +11,20 @@ import random
 from collections.abc import Callable, Sequence
 
 from krakenwire.clock import NS_PER_S, Clock, Timer
-from krakenwire.errors import ConnectFailed, ConnectionClosed
+from krakenwire.errors import ConnectFailed, ConnectionClosed, RestFailed, UsageError
 from krakenwire.events import Event, Stamp
+from krakenwire.latency import StageTimings
 from krakenwire.net.backoff import Backoff, ConnectBudget, reconnects
+from krakenwire.net.loopwatch import LoopWatch
+from krakenwire.net.rest import RestCaller
 from krakenwire.net.transport import Closed, Connector, Transport
 from krakenwire.protocol.core import Core
+from krakenwire.protocol.mirror.mirror import group_of
 from krakenwire.protocol.outputs import Action, Fetch, Open, Send
 
 __all__ = ["Pump"]
 
 _log = logging.getLogger("krakenwire.net")
-
-_LATE = NS_PER_S // 2
-"""A timer this late means that our own loop was busy: sockets are read before silence is judged."""
 
 
 class Pump:
@@ -39,6 +40,7 @@ class Pump:
             network's, and then the core was told; else the connection's task was cancelled or met a defect.
         budget: connection attempts allowed in a window of time.
         backoff: makes the schedule of one connection's attempts.
+        rest: makes public REST calls; None if there is nobody to ask.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Pump:
         failed: Callable[[str, BaseException], None],
         budget: ConnectBudget | None = None,
         backoff: Callable[[], Backoff] | None = None,
+        rest: RestCaller | None = None,
     ) -> None:
         self.core = core
         self.clock = clock
@@ -62,9 +65,17 @@ class Pump:
         self.budget = budget if budget is not None else ConnectBudget()
         rng = random.Random(core.options.seed)
         self.new_backoff = backoff if backoff is not None else lambda: Backoff(rng)
+        self.timings: StageTimings | None = None
+        """How long each stage takes; measured while it is set."""
+        self.paused: dict[str, str] = {}
+        """Why each connection that is not read is not, by the name of its pair."""
         self._links: dict[str, _Link] = {}
+        self._rest = rest
+        self._calls: set[asyncio.Task[None]] = set()
         self._timer: Timer | None = None
         self._timer_at: int | None = None
+        self._timer_due = 0
+        self.watch = LoopWatch(clock, round(core.options.loop_stall_after * NS_PER_S), self._drained)
         self._is_flushing = False
 
     def now(self, connection: str = "") -> Stamp:
@@ -110,11 +121,33 @@ class Pump:
         if link is not None:
             link.abort()
 
+    def pause(self, connection: str, reason: str) -> None:
+        """Read `connection` no more until `resume`, nor the other one of its pair; what was read already still comes.
+
+        It stays paused when it is opened anew.
+        """
+        self.paused[connection] = reason
+        for link in self._links.values():
+            if group_of(link.name) == connection:
+                link.pause(reason)
+        self.flush()
+
+    def resume(self, connection: str) -> None:
+        """Read `connection` again, and the other one of its pair; harmless if it was not paused."""
+        if self.paused.pop(connection, None) is None:
+            return
+        for link in self._links.values():
+            if group_of(link.name) == connection:
+                link.resume()
+        self.flush()
+
     async def close(self) -> None:
         """End all connections cleanly and wait for it. Cancellation: partial; sockets are dropped at once."""
         self.core.stop("the client was closed")
+        for call in self._calls:
+            call.cancel()
         self.flush()
-        tasks = [link.task for link in self._links.values()]
+        tasks = [*self._calls, *(link.task for link in self._links.values())]
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
         except asyncio.CancelledError:
@@ -123,6 +156,7 @@ class Pump:
                 link.task.cancel()
             raise
         finally:
+            self.watch.stop()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -132,37 +166,64 @@ class Pump:
 
     def _do(self, action: Action) -> None:
         if isinstance(action, Fetch):
+            task = asyncio.get_running_loop().create_task(self._call(action), name=f"krakenwire REST {action.call}")
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
             return
         link = self._links.get(action.connection)
         if isinstance(action, Open):
             self._links[action.connection] = _Link(self, action.connection)
+            self.watch.start()
         elif link is None:
             return
         elif isinstance(action, Send):
             link.send(action.text)
         else:
-            link.close(action.reason, retire=action.retire)
+            link.close(action.reason, retire=action.retire, is_dead=action.is_dead)
+
+    async def _call(self, fetch: Fetch) -> None:
+        """Make a REST call and give the core what comes of it."""
+        body: bytes | None = None
+        error: str | None = None
+        retryable, retry_after = False, None
+        try:
+            if self._rest is None:
+                error = "no REST API is configured"
+            else:
+                body = await self._rest(fetch.call, fetch.params)
+        except RestFailed as failure:
+            error, retryable, retry_after = failure.text, failure.retryable, failure.retry_after
+        except UsageError as failure:
+            error = str(failure)
+        except Exception as defect:
+            _log.exception("REST %s could not be made", fetch.call)
+            error = type(defect).__name__
+        self.core.receive_answer(fetch.number, body, error, self.now(), retryable=retryable, retry_after=retry_after)
+        self.flush()
 
     def _arm(self) -> None:
+        if self.watch.is_draining:
+            return  # nothing is judged now; it is armed again afterwards
         deadline = self.core.next_deadline()
         if deadline == self._timer_at:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = None if deadline is None else self.clock.call_at(deadline, self._deadline_reached)
+        if deadline is None:
+            self._timer = None
+            return
+        self._timer_due = max(deadline, self.clock.monotonic_ns())
+        self._timer = self.clock.call_at(deadline, self._deadline_reached)
 
     def _deadline_reached(self) -> None:
-        due, self._timer, self._timer_at = self._timer_at, None, None
-        now = self.clock.monotonic_ns()
-        if due is not None and now - due > _LATE:
-            _log.warning(
-                "the event loop was busy for %.1f s; reading the sockets before judging", (now - due) / NS_PER_S
-            )
-            # Two turns, for some loops (uvloop) begin a turn with the timers: by then the sockets were read.
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._judge)
-            return
+        self._timer = self._timer_at = None
+        if not (self.watch.look(self._timer_due) or self.watch.is_draining):
+            self._judge()
+
+    def _drained(self, stalled_ns: int) -> None:
+        """The loop stood still, and what came meanwhile was read: now silence means something again."""
+        self.core.loop_stalled(stalled_ns, self.now())
         self._judge()
 
     def _judge(self) -> None:
@@ -173,6 +234,8 @@ class Pump:
         """`link` is no more; a new one may have its name already."""
         if self._links.get(link.name) is link:
             del self._links[link.name]
+            if not self._links:
+                self.watch.stop()
 
 
 class _Link:
@@ -204,8 +267,18 @@ class _Link:
             self.receive_read_end()
 
     def receive_read_end(self) -> None:
-        self._stamp = None
-        self._pump.flush()
+        stamp, self._stamp = self._stamp, None
+        pump = self._pump
+        pump.watch.reads += 1
+        timings = pump.timings
+        if timings is None or stamp is None or not timings.is_due():
+            pump.flush()
+            return
+        session = self._core.session(self.name)
+        offset = None if session is None else session.clock_offset.estimate(stamp)
+        timings.decoded(stamp, self._core.events, None if offset is None else offset.offset_ns)
+        pump.flush()
+        timings.published(stamp)
 
     def receive_closed(self, closed: Closed) -> None:
         if self._closed is not None and not self._closed.done():
@@ -219,9 +292,11 @@ class _Link:
         if self._transport is not None:
             self._transport.send_text(text)
 
-    def close(self, reason: str, *, retire: bool) -> None:
+    def close(self, reason: str, *, retire: bool, is_dead: bool) -> None:
         self._retired = self._retired or retire
-        if self._transport is not None:
+        if self._transport is not None and is_dead:
+            self._transport.abort(reason)
+        elif self._transport is not None:
             self._transport.close(1000, reason)
         elif retire:
             self.task.cancel()  # it dials or waits to dial: neither is wanted any more
@@ -229,6 +304,16 @@ class _Link:
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def pause(self, reason: str) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+            self._core.paused(self.name, reason, self._pump.now(self.name))
+
+    def resume(self) -> None:
+        if self._transport is not None:
+            self._core.resumed(self.name, self._pump.now(self.name))
+            self._transport.resume_reading()
 
     async def _run(self) -> None:
         try:
@@ -283,6 +368,9 @@ class _Link:
             # Awaited directly: frames may come from the loop's next turn on, and find the session open.
             self._transport = await self._pump.connector(url, self)
             self._core.connected(url, self._pump.now(self.name))
+            reason = self._pump.paused.get(group_of(self.name))
+            if reason is not None:
+                self.pause(reason)
             self._pump.flush()
             if not self.first.done():
                 self.first.set_result(None)
@@ -294,7 +382,6 @@ class _Link:
             self._transport = None
 
     def _report(self, reason: str, code: int | None, *, terminal: bool) -> None:
-        _log.info("%s: disconnected: %s", self.name, reason)
         self._core.disconnected(reason, code, terminal, self._pump.now(self.name))
         self._pump.flush()
 

@@ -54,7 +54,7 @@ class Transport(Protocol):
         What comes until then is not delivered. Harmless when already closing.
         """
 
-    def abort(self) -> None:
+    def abort(self, reason: str = "aborted by this side") -> None:
         """Drop the connection now, without a close handshake."""
 
     def pause_reading(self) -> None:

@@ -8,21 +8,29 @@ so gives the same events and the same state. The shell around it (the pump, a re
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
+from krakenwire.book import BookState
 from krakenwire.book.reasons import MAX_DEPTH, is_symbol
 from krakenwire.errors import UsageError
 from krakenwire.events import LoopStalled, Stamp
+from krakenwire.protocol.books.auditor import AuditMethod, Auditor
+from krakenwire.protocol.clockoffset import Offset
+from krakenwire.protocol.continuity.candles import Candles
+from krakenwire.protocol.continuity.fetching import Fetcher, Params, Then
+from krakenwire.protocol.continuity.trades import Trades
+from krakenwire.protocol.mirror.mirror import MIRRORED, Mirror, group_of
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.outputs import Action, Open, Outputs
 from krakenwire.protocol.passive import PassiveSession
+from krakenwire.protocol.rotation import Every, Rotation, Schedule
 from krakenwire.protocol.session import Session
 from krakenwire.protocol.state import ConnectionState
-from krakenwire.protocol.statistics import Statistics, count
-from krakenwire.protocol.subscriptions import Key
-from krakenwire.protocol.symbols import Catalogue
+from krakenwire.protocol.statistics import ConnectionStatistics, Statistics, count, of_connection
+from krakenwire.protocol.subscriptions import Key, State, Subscription
+from krakenwire.protocol.wire.symbols import Catalogue
 
 __all__ = ["Core", "Placement"]
 
@@ -53,28 +61,61 @@ class Core:
     Args:
         options: numbers that may be tuned.
         passive: recorded frames only: acks without requests, depth from the ack, nothing sent.
+        reconnect_every: open all connections anew, one after the other, so often or at this time of day (UTC).
+        mirror: every connection twice; what is told comes from the one of the two that serves.
+        book_audit: how whole books are audited, every `Options.audit_every` seconds; None for not at all.
+
+    Raises:
+        UsageError: for a schedule that cannot be kept, or an audit between two books where there is no mirror.
 
     Attributes:
         events: out, in order; taken and cleared by the shell.
         catalogue: the instruments.
+        fetcher: the REST calls that are wanted.
+        trades: what is known of the trades of each symbol, over all connections.
+        candles: that of candles.
         frames: frames received, over all connections.
         n: number of the last input.
     """
 
-    def __init__(self, options: Options | None = None, *, passive: bool = False) -> None:
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        passive: bool = False,
+        reconnect_every: Every | None = None,
+        mirror: bool = False,
+        book_audit: AuditMethod | None = None,
+    ) -> None:
+        if book_audit not in (None, *get_args(AuditMethod)):
+            raise UsageError(f"book_audit must be 'rest', 'mirror' or None, not {book_audit!r}")
+        if book_audit == "mirror" and not mirror:
+            raise UsageError('book_audit="mirror" compares the two books of a mirror: it needs mirror=True')
         self.options = options if options is not None else Options()
         self.catalogue = Catalogue()
         self.frames = 0
         self.n = 0
-        self._counted: Counter[str] = Counter()
-        """What connections that are no more had counted."""
+        self._counted: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """What connections that are no more had counted, by their name."""
         self._passive = passive
         self._out = Outputs()
         self.events: list[Any] = self._out.events
         self._rng = random.Random(self.options.seed)
+        self.fetcher = Fetcher(self.options, self._out, self._rng)
+        fetcher = None if passive else self.fetcher
+        self.trades = Trades(self.options, self._out, fetcher)
+        self.candles = Candles(self.options, self._out, fetcher)
+        self._rotation = Rotation()
+        self._schedule = None if reconnect_every is None else Schedule(reconnect_every, self._rng)
+        self._auditor = None if book_audit is None else Auditor(book_audit, self.options, self.fetcher, self._out)
+        self._reconnect_at: int | None = None
+        """When the schedule has the connections opened anew (monotonic ns)."""
         self._sessions: dict[str, Session] = {}
         self._placed: dict[Key, _Placed] = {}
         self._serving: Counter[Placement] = Counter()
+        if mirror and passive:
+            raise UsageError("recorded frames cannot be mirrored: there is nothing to connect to")
+        self._mirror = Mirror(self.options, self._out, self.catalogue, self.candles, self._rng) if mirror else None
         self._epochs: dict[str, int] = {}
         """The last epochs of connections that are no more: a name that is used again goes on counting."""
         if passive:
@@ -91,6 +132,11 @@ class Core:
     def stop(self, reason: str) -> None:
         """The client is closed: no connection is wanted any more."""
         self.n += 1
+        self.trades.stop(reason, self.n)
+        self.candles.stop(reason, self.n)
+        self.fetcher.stop()
+        if self._auditor is not None:
+            self._auditor.stop()
         for session in self._sessions.values():
             session.close(reason, retire=True)
 
@@ -117,14 +163,17 @@ class Core:
             if placed is None:
                 placed = self._placed[key] = _Placed(self._place(key))
                 self._serving[placed.placement] += 1
-            elif placed.placement.session.retired:
+            elif self._is_retired(placed.placement.session):
                 placement = self._place(key)
                 self._release(placed.placement)
                 placed.placement = placement
                 self._serving[placement] += 1
             placed.count += 1
             session, served = placed.placement
-            session.subscribe(served)
+            if self._mirror is None:
+                session.subscribe(served)
+            else:
+                self._mirror.pair(session).subscribe(served)
             placements.append(placed.placement)
         self._flush(now)
         return placements
@@ -145,9 +194,16 @@ class Core:
                 continue
             del self._placed[key]
             session, served = placed.placement
-            if self._release(placed.placement) and not session.retired:
-                session.unsubscribe(served)
-                self._retire_if_idle(session)
+            if self._release(placed.placement) and not self._is_retired(session):
+                if self._mirror is None:
+                    session.unsubscribe(served)
+                    self._retire_if_idle(session)
+                else:
+                    pair = self._mirror.pair(session)
+                    pair.unsubscribe(served)
+                    if not any(sub.desired for each in pair.sessions for sub in each.table):
+                        for each in pair.sessions:
+                            self._retire_if_idle(each)
         self._flush(now)
 
     def connecting(self, connection: str) -> None:
@@ -160,6 +216,11 @@ class Core:
         self.n += 1
         session = self._session(stamp.connection)
         session.connected(url, stamp, self.n)
+        if self._schedule is not None and self._reconnect_at is None:
+            self._reconnect_at = self._schedule.next_after(stamp)
+        if self._auditor is not None:
+            self._auditor.start(stamp.received_mono_ns)
+        self._collect()
         session.flush(stamp.received_mono_ns)
 
     def disconnected(self, reason: str, code: int | None, terminal: bool, stamp: Stamp) -> None:
@@ -171,12 +232,13 @@ class Core:
         self.n += 1
         session = self._session(stamp.connection)
         session.disconnected(reason, code, terminal, stamp, self.n)
-        if session.name == MAIN:
+        if session.name == MAIN and self._mirror is None:
             return
-        if terminal:
+        if terminal and not session.retired:
             session.abandon(reason, stamp, self.n)
+        self._collect()
         if session.retired:
-            self._forget(session)
+            self._forget_if_closed(session)
 
     def receive_frame(self, frame: bytes, stamp: Stamp) -> None:
         """A frame of `stamp.connection`, whole."""
@@ -184,13 +246,46 @@ class Core:
         self.frames += 1
         session = self._sessions.get(stamp.connection) or self._session(stamp.connection)
         session.receive_frame(frame, stamp, self.n)
+        if self._mirror is not None:
+            self._mirror.collect_from(session.name)
         if self._out.precisions:
             self._learn_precisions(stamp)
         session.flush(stamp.received_mono_ns)
+        if self.fetcher.dirty:
+            self.fetcher.flush(stamp.received_mono_ns)
 
-    def receive_answer(self, number: int, body: bytes | None, error: str | None, now: Stamp) -> None:
-        """What came of a `Fetch`: its body, whole, or why there is none."""
+    def fetch(self, call: str, params: Params, then: Then, now: Stamp) -> int:
+        """Somebody wants a public REST call, paced with all others; `then` is called with its answer, its number.
+
+        Taken back with `fetcher.cancel`.
+        """
         self.n += 1
+        number = self.fetcher.ask(call, params, then)
+        self._flush(now)
+        return number
+
+    def receive_answer(
+        self,
+        number: int,
+        body: bytes | None,
+        error: str | None,
+        now: Stamp,
+        *,
+        retryable: bool = True,
+        retry_after: float | None = None,
+    ) -> None:
+        """What came of a `Fetch`: its body, whole, or why there is none.
+
+        Args:
+            number: which.
+            body: as it came, whatever is in it.
+            error: why there is no body.
+            now: when.
+            retryable: whether the same call may succeed later.
+            retry_after: seconds that the exchange asks to be left alone.
+        """
+        self.n += 1
+        self.fetcher.receive(number, body, error, now, self.n, retryable=retryable, retry_after=retry_after)
         self._flush(now)
 
     def paused(self, connection: str, reason: str, now: Stamp) -> None:
@@ -199,6 +294,7 @@ class Core:
         session = self._sessions.get(connection)
         if session is not None:
             session.pause(reason, now, self.n)
+            self._collect()
 
     def resumed(self, connection: str, now: Stamp) -> None:
         """`connection` is read again."""
@@ -208,16 +304,40 @@ class Core:
             session.resume(now, self.n)
         self._flush(now)
 
+    def reconnect(self, connection: str | None, reason: str, now: Stamp) -> None:
+        """Open `connection` anew, or all of them: one after the other, each when everything of the last is back.
+
+        One that is not open is left alone: it is being opened anyway.
+
+        Raises:
+            UsageError: there is no such connection.
+        """
+        self.n += 1
+        self._rotation.add(self._in_turn() if connection is None else [self._session(connection).name], reason)
+        self._rotate(now)
+        self._flush(now)
+
     def loop_stalled(self, stalled_ns: int, now: Stamp) -> None:
         """The shell itself did nothing for `stalled_ns`; its sockets were read since."""
         self.n += 1
         self._out.events.append(LoopStalled(stalled_ns=stalled_ns, stamp=now, n=self.n))
+        for session in self._sessions.values():
+            session.loop_stalled(stalled_ns, now.received_mono_ns)
+        self._flush(now)
 
     def handle_deadline(self, now: Stamp) -> None:
         """Time has come to `now.received_mono_ns`."""
         self.n += 1
         for session in self._sessions.values():
             session.handle_deadline(now, self.n)
+        self.trades.handle_deadline(now, self.n)
+        self.candles.handle_deadline(now, self.n)
+        if self._auditor is not None:
+            self._auditor.handle_deadline(now, self.n, self._sessions)
+        if self._mirror is not None:
+            self._mirror.collect()
+            self._mirror.handle_deadline(now, self.n)
+        self._plan_reconnects(now)
         self._flush(now)
 
     # --- outputs -----------------------------------------------------------------------------------------------------
@@ -233,6 +353,12 @@ class Core:
     def next_deadline(self) -> int | None:
         """The monotonic nanosecond at which `handle_deadline` is wanted."""
         deadlines = [session.next_deadline() for session in self._sessions.values()]
+        deadlines += self.trades.next_deadline(), self.candles.next_deadline(), self.fetcher.next_deadline()
+        deadlines += self._reconnect_at, self._rotation.next_deadline(self._sessions)
+        if self._auditor is not None:
+            deadlines.append(self._auditor.next_deadline())
+        if self._mirror is not None:
+            deadlines.append(self._mirror.next_deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     @property
@@ -242,24 +368,96 @@ class Core:
 
     def statistics(self) -> Statistics:
         """What has been counted so far."""
-        total = Counter(self._counted)
+        total = sum(self._counted.values(), Counter())
         symbols: set[str] = set()
         for session in self._sessions.values():
             total.update(count(session))
             symbols.update(session.books)
+        trades = self.trades
+        total.update(repeated=trades.repeated, backfilled=trades.backfilled + self.candles.backfilled, lost=trades.lost)
         names = Statistics.__struct_fields__
         counted = {name: total[name] for name in names if name not in ("frames", "symbols", "instruments")}
         return Statistics(frames=self.frames, symbols=len(symbols), instruments=len(self.catalogue), **counted)
 
+    def connection_statistics(self) -> tuple[ConnectionStatistics, ...]:
+        """Each connection that there is or was; what they have counted adds up to `statistics()`."""
+        names = dict.fromkeys((*self._sessions, *self._counted))
+        return tuple(
+            of_connection(name, self._sessions.get(name), self._counted.get(name, Counter())) for name in names
+        )
+
+    def clock_offset(self, now: Stamp) -> Offset | None:
+        """The exchange's clock less ours at `now`, by the connection that knows it best; None if none does."""
+        known = [session.clock_offset.estimate(now) for session in self._sessions.values()]
+        return min((offset for offset in known if offset is not None), key=lambda each: each[1], default=None)
+
     def session(self, connection: str) -> Session | None:
         """The session of that name, or None."""
         return self._sessions.get(connection)
+
+    def is_active(self, placement: Placement) -> bool:
+        """Whether Kraken has acknowledged what is served there."""
+        session, key = placement
+        if self._mirror is not None:
+            return self._mirror.pair(session).is_active(key)
+        sub = session.table.get(key)
+        return sub is not None and sub.state is State.ACTIVE
+
+    def book(self, placement: Placement) -> BookState | None:
+        """The book that is served there, made if it is not there yet; None if there is no such placement any more."""
+        session, key = placement
+        if self._mirror is not None:
+            return self._mirror.pair(session).books.hold(key)
+        return session.keeper.hold(key)
+
+    @property
+    def main(self) -> tuple[str, ...]:
+        """The main connection, and the one that mirrors it."""
+        return (MAIN,) if self._mirror is None else (MAIN, MAIN + MIRRORED)
+
+    def is_vital(self, connection: str) -> bool:
+        """Whether nothing is left without `connection`: it is the main one, and not mirrored by one that goes on."""
+        main = self._sessions.get(MAIN)
+        return connection in self.main and (self._mirror is None or main is None or self._mirror.is_retired(main))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _flush(self, now: Stamp) -> None:
         for session in self._sessions.values():
             session.flush(now.received_mono_ns)
+        self._collect()
+        if self.fetcher.dirty or self.fetcher.is_due(now.received_mono_ns):
+            self.fetcher.flush(now.received_mono_ns)
+
+    def _collect(self) -> None:
+        """Of mirrored connections: show what is to be shown of what they told."""
+        if self._mirror is not None:
+            self._mirror.collect()
+
+    def _is_retired(self, session: Session) -> bool:
+        return session.retired if self._mirror is None else self._mirror.is_retired(session)
+
+    def _in_turn(self) -> list[str]:
+        """The connections in the order in which they are best opened anew."""
+        sessions = [session for session in self._sessions.values() if not session.retired]
+        return [session.name for session in (sessions if self._mirror is None else self._mirror.in_turn(sessions))]
+
+    def _plan_reconnects(self, now: Stamp) -> None:
+        at = now.received_mono_ns
+        for session in self._sessions.values():
+            if session.take_outdated(at):
+                self._rotation.add([session.name], "the engine is online again")
+        if self._schedule is not None and self._reconnect_at is not None and at >= self._reconnect_at:
+            self._reconnect_at = self._schedule.next_after(now)
+            self._rotation.add(self._in_turn(), "on schedule")
+        self._rotate(now)
+
+    def _rotate(self, now: Stamp) -> None:
+        if self._rotation.is_active and (turn := self._rotation.next(self._sessions)) is not None:
+            session, reason = turn
+            if self._mirror is not None:
+                self._mirror.give_way(session, now, self.n)
+            session.reconnect(reason)
 
     def _session(self, connection: str) -> Session:
         try:
@@ -269,9 +467,16 @@ class Core:
 
     def _new_session(self, name: str) -> Session:
         kind = PassiveSession if self._passive else Session
-        return kind(name, self.options, self._out, self.catalogue, self._rng)
+        out, candles = (self._out, self.candles) if self._mirror is None else self._mirror.end(name)
+        return kind(name, self.options, out, self.catalogue, self._rng, trades=self.trades, candles=candles)
 
     def _open(self, name: str) -> Session:
+        session = self._open_one(name)
+        if self._mirror is not None:
+            self._mirror.join(session, self._open_one(name + MIRRORED))
+        return session
+
+    def _open_one(self, name: str) -> Session:
         session = self._sessions[name] = self._new_session(name)
         session.epoch = self._epochs.get(name, session.epoch)
         self._out.actions.append(Open(name))
@@ -279,7 +484,7 @@ class Core:
 
     def _place(self, key: Key) -> Placement:
         main = self._sessions.get(MAIN)
-        if main is None or main.retired:
+        if main is None or self._is_retired(main):
             raise UsageError(
                 "the client is not connected; use `async with Client() as kraken:` or `await kraken.connect()`"
             )
@@ -287,9 +492,9 @@ class Core:
             return Placement(main, key)
         fitting: Session | None = None
         for session in self._sessions.values():
-            if session.retired:
+            if self._is_retired(session) or session.name != group_of(session.name):
                 continue
-            held = session.table.of(key.channel, key.symbol)
+            held = self._held(session, key)
             if not held:
                 fitting = fitting or session
                 continue
@@ -299,18 +504,18 @@ class Core:
                 return Placement(session, serving.key)
         if fitting is None:
             number = 2
-            while f"{MAIN}-{number}" in self._sessions:
+            while any(group_of(name) == f"{MAIN}-{number}" for name in self._sessions):
                 number += 1
             fitting = self._open(f"{MAIN}-{number}")
         return Placement(fitting, key)
 
     def _retire_if_idle(self, session: Session) -> None:
-        if session.name == MAIN or session.retired or any(sub.desired for sub in session.table):
+        if group_of(session.name) == MAIN or session.retired or any(sub.desired for sub in session.table):
             return
         closed = session.state is ConnectionState.CLOSED
         session.close("nothing is subscribed on it any more", retire=True)
         if closed:
-            self._forget(session)
+            self._forget_if_closed(session)
 
     def _release(self, placement: Placement) -> bool:
         """One key less is served there; True if it was the last."""
@@ -320,9 +525,26 @@ class Core:
         del self._serving[placement]
         return True
 
+    def _held(self, session: Session, key: Key) -> list[Subscription]:
+        if self._mirror is not None:
+            return self._mirror.pair(session).held(key.channel, key.symbol)
+        return session.table.of(key.channel, key.symbol)
+
+    def _forget_if_closed(self, session: Session) -> None:
+        """It ended for good; of a pair, the one is kept until the other has ended, too."""
+        pair = (session,) if self._mirror is None else self._mirror.pair(session).sessions
+        if group_of(session.name) != MAIN and all(
+            each.retired and each.state is ConnectionState.CLOSED for each in pair
+        ):
+            for each in pair:
+                self._forget(each)
+
     def _forget(self, session: Session) -> None:
-        self._counted.update(count(session))
+        if self._mirror is not None:
+            self._mirror.forget(session)
+        self._counted[session.name].update(count(session))
         self._epochs[session.name] = session.epoch
+        self.trades.release_all(session.name)
         del self._sessions[session.name]
 
     def _learn_precisions(self, stamp: Stamp) -> None:
@@ -332,6 +554,10 @@ class Core:
             for symbol, changed in precisions.items():
                 session.learn_precision(symbol, stamp, self.n, changed=changed)
             session.flush(stamp.received_mono_ns)
+        if self._mirror is not None:
+            self._mirror.collect()
+            for symbol in precisions:
+                self._mirror.set_precision(symbol)
 
 
 def _serves(held: Key, asked: Key) -> bool:

@@ -28,6 +28,22 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         resync_backoff: wait before the second attempt; it doubles from there on, with full jitter.
         quarantine: how long a quarantined book is left alone; doubles each time, up to `quarantine_limit`.
         stable: a book that stayed synced this long has no failures behind it any more.
+        reconnect_on_status: open a connection anew when the engine is `online` after it was down (`maintenance`, or a
+            status that is not known) while the connection was open: what was subscribed before may be mute, and levels
+            below the proven ones may be another engine's. `post_only` and `cancel_only` alone change nothing.
+        audit_every: where whole books are audited, each is about so often.
+        rest_per_second: public REST calls a second; about one is allowed per address (PROTOCOL 9.4, unconfirmed).
+        backfill_timeout: how long trades or candles may be held back while what is missing before them is fetched.
+        backfill_attempts: how often in a row one call may fail, or bring nothing new, before it is given up.
+        backfill_limit: trades fetched for one gap at most; what is left of it is told as lost.
+        backfill_hold: trades of one symbol held back at most; those beyond it are fetched like the missing ones.
+        stall_after: no subscription is called stalled before it was silent for so long (PROTOCOL 3.2: 5 s of healthy
+            silence on BTC/USD, 26 s on a thin pair), and an acknowledged one without its snapshot is called so then.
+        stall_multiple: a longer silence than so many times the learned 99.9th percentile of its gaps is a stall.
+        probe_after: a stream that is silent for so long is subscribed anew, to see whether anything was missed, however
+            quiet it usually is; so that a mute one is found within two minutes.
+        loop_stall_after: our own event loop standing still for longer is told as `LoopStalled`.
+        mirror_wait: at a failover of a mirrored book, how long one that is behind what was shown is waited for.
         seed: of the jitter, so that the same inputs give the same requests.
     """
 
@@ -44,6 +60,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     quarantine: float = 60.0
     quarantine_limit: float = 900.0
     stable: float = 30.0
+    reconnect_on_status: bool = True
+    audit_every: float = 60.0
+    rest_per_second: float = 1.0
+    backfill_timeout: float = 300.0
+    backfill_attempts: int = 5
+    backfill_limit: int = 100_000
+    backfill_hold: int = 10_000
+    stall_after: float = 10.0
+    stall_multiple: float = 3.0
+    probe_after: float = 90.0
+    loop_stall_after: float = 0.5
+    mirror_wait: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,8 +87,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"resync_backoff must be finite and not negative, not {self.resync_backoff!r}")
 
 
-_WHOLE = ("symbols_per_message", "message_burst", "ack_attempts", "resync_attempts")
+_WHOLE = (
+    *("symbols_per_message", "message_burst", "ack_attempts", "resync_attempts"),
+    *("backfill_attempts", "backfill_limit", "backfill_hold"),
+)
 _POSITIVE = (
+    *("mirror_wait", "stall_after", "stall_multiple", "probe_after", "loop_stall_after"),
     *("messages_per_second", "ack_timeout", "idle_ping", "ping_timeout", "keepalive"),
-    *("quarantine", "quarantine_limit", "stable"),
+    *("quarantine", "quarantine_limit", "stable", "audit_every", "rest_per_second", "backfill_timeout"),
 )

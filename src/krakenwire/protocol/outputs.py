@@ -23,11 +23,19 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Close(msgspec.Struct, frozen=True):
-    """Close a connection; `retire` says that it is wanted no longer, else it is opened anew."""
+    """Close a connection.
+
+    Attributes:
+        connection: which.
+        reason: in words.
+        retire: it is wanted no longer, else it is opened anew.
+        is_dead: the other side gives no sign of life: nobody would answer a goodbye, so none is waited for.
+    """
 
     connection: str
     reason: str
     retire: bool
+    is_dead: bool = False
 
 
 class Fetch(msgspec.Struct, frozen=True):

@@ -9,16 +9,18 @@ import msgspec
 
 from krakenwire.book import UNKNOWN
 from krakenwire.errors import UsageError
-from krakenwire.events import Stamp, Subscribed, SubscribeRejected, Trade, Unsubscribed
-from krakenwire.protocol.answers import Ack
+from krakenwire.events import Stamp, Subscribed, SubscribeRejected, Unsubscribed
+from krakenwire.protocol.continuity.candles import Candles
+from krakenwire.protocol.continuity.trades import Trades
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.outputs import Outputs
-from krakenwire.protocol.requests import BOOK_DEPTHS
-from krakenwire.protocol.scalars import DECODE_ERRORS
 from krakenwire.protocol.session import Session
 from krakenwire.protocol.state import ConnectionState
 from krakenwire.protocol.subscriptions import Key
-from krakenwire.protocol.symbols import Catalogue, normalise
+from krakenwire.protocol.wire.answers import Ack
+from krakenwire.protocol.wire.requests import BOOK_DEPTHS
+from krakenwire.protocol.wire.scalars import DECODE_ERRORS
+from krakenwire.protocol.wire.symbols import Catalogue, normalise
 
 __all__ = ["PassiveSession"]
 
@@ -30,8 +32,18 @@ class PassiveSession(Session):
         unknown_updates: book updates of symbols of which no snapshot was seen.
     """
 
-    def __init__(self, name: str, options: Options, out: Outputs, catalogue: Catalogue, rng: random.Random) -> None:
-        super().__init__(name, options, out, catalogue, rng, skip_unknown=False)
+    def __init__(
+        self,
+        name: str,
+        options: Options,
+        out: Outputs,
+        catalogue: Catalogue,
+        rng: random.Random,
+        *,
+        trades: Trades,
+        candles: Candles,
+    ) -> None:
+        super().__init__(name, options, out, catalogue, rng, trades=trades, candles=candles, skip_unknown=False)
         self.state = ConnectionState.OPEN
         self.epoch = 0
         self.unknown_updates = 0
@@ -79,13 +91,6 @@ class PassiveSession(Session):
                     seq=seq,
                 )
             )
-
-    def _handle_trade(self, trade: Trade, stamp: Stamp, n: int) -> None:
-        if trade.source == "snapshot" and trade.trade_id is not None and self.trades.last(trade.symbol) is None:
-            self.trades.check(trade)
-            self._out.events.append(trade)  # who recorded it asked for it
-            return
-        super()._handle_trade(trade, stamp, n)
 
     def _receive_unknown_book(self, frame: bytes, stamp: Stamp, n: int) -> None:
         """A book nobody acknowledged: its snapshot tells the depth; updates before it are for nobody."""

@@ -15,14 +15,22 @@ from typing import Any
 import msgspec
 
 from krakenwire.book import BookUpdate
-from krakenwire.events import Event
+from krakenwire.events import CallbackFailed, CallbackSlow, Event, LoopStalled, ReadingPaused, ReadingResumed
 from krakenwire.protocol.core import Core
 from krakenwire.protocol.statistics import Statistics
 
 __all__ = ["EventLog", "Report", "make_report", "state_digest"]
 
-_OURS = frozenset({"stamp", "n", "took_ns", "downtime_ns", "retry_after_ns", "url"})
-"""Fields that hold times of ours, what depends on them, or an address of ours: they differ from run to run."""
+_OURS = frozenset(
+    {
+        *("stamp", "n", "url", "took_ns", "downtime_ns", "retry_after_ns"),
+        *("silent_ns", "limit_ns", "stalled_ns", "paused_ns", "time_in", "time_out"),
+    }
+)
+"""Fields that hold times of this run, what depends on them, or an address of ours: they differ from run to run."""
+
+_OF_THIS_MACHINE = (LoopStalled, ReadingPaused, ReadingResumed, CallbackFailed, CallbackSlow)
+"""Events that tell how busy we were, not what came: they are counted, and in no digest."""
 
 
 class Report(Statistics, frozen=True, kw_only=True):
@@ -62,6 +70,8 @@ class EventLog:
         for event in events:
             name = type(event).__name__
             self.by_type[name] += 1
+            if isinstance(event, _OF_THIS_MACHINE):
+                continue
             if isinstance(event, BookUpdate):
                 update(f"\n{name} {event.seq} {event.symbol} {event.outcome} {' '.join(event.bbo_text())} ".encode())
                 update(event.frame)

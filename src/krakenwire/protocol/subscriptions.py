@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from krakenwire.protocol.answers import Ack
+from krakenwire.protocol.wire.answers import Ack
 
 __all__ = ["Answered", "Key", "Pending", "State", "Subscription", "SubscriptionTable"]
 
@@ -284,6 +284,11 @@ class SubscriptionTable:
         for pending in late:
             del self._pending[pending.req_id]
         return late
+
+    def shift(self, ns: int) -> None:
+        """For `ns` no answer could be read: all that are waited for have so much longer."""
+        for pending in self._pending.values():
+            pending.deadline += ns
 
     def next_deadline(self, now: int) -> int | None:
         """When something changes by time alone: an answer is late, or a waiting subscription may go out."""

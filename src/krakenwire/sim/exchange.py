@@ -179,6 +179,16 @@ class Exchange:
             raise UsageError("only a simulator made with hold=True can be released")
         self._pace.release(messages)
 
+    def keep_still(self, still: bool) -> None:
+        """Let the market stand still, or go on, in real time: clients are answered and heartbeats sent all the while.
+
+        Raises:
+            UsageError: the exchange was made with `hold=True`; then it is `release` that lets it move.
+        """
+        if self.is_simulated_time:
+            raise UsageError("a simulator made with hold=True moves by release(); keep_still is for one in real time")
+        self._pace.release(0 if still else None)
+
     async def finished(self) -> None:
         """Wait until the last `release` has sent its messages. Cancellation: safe, no effect."""
         await self._pace.finished()

@@ -7,11 +7,13 @@ from krakenwire.sim.engine.model import OrderState, Refusal, Report
 
 from .connection import BareConnection
 from .network import MemoryNetwork, MemoryPeer
+from .proxy import FaultProxy
 from .simulator import Simulator
 from .thread import SimulatorThread
 
 __all__ = [
     "BareConnection",
+    "FaultProxy",
     "ManualClock",
     "MemoryNetwork",
     "MemoryPeer",

@@ -130,8 +130,8 @@ class _ClientEnd:
     def close(self, code: int = 1000, reason: str = "") -> None:
         self._link._client_ended(Closed(code, reason, local=True))
 
-    def abort(self) -> None:
-        self._link._client_ended(Closed(ABNORMAL_CLOSURE, "aborted by this side", local=True))
+    def abort(self, reason: str = "aborted by this side") -> None:
+        self._link._client_ended(Closed(ABNORMAL_CLOSURE, reason, local=True))
 
     def pause_reading(self) -> None:
         self._link._client_reads(False)

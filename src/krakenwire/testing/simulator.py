@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
+from urllib.parse import urlencode
 
 from krakenwire.client import Client
 from krakenwire.clock import NS_PER_S
-from krakenwire.errors import ConnectFailed, UsageError
+from krakenwire.errors import ConnectFailed, RestFailed, UsageError
 from krakenwire.net.endpoints import Endpoints
 from krakenwire.net.transport import Listener, Transport
 from krakenwire.net.upgrade import upgrade_refused
@@ -18,6 +19,7 @@ from krakenwire.protocol.options import Options
 from krakenwire.sim.exchange import Exchange
 from krakenwire.sim.market.market import SIMULATED_START_NS
 from krakenwire.sim.peer import Door
+from krakenwire.sim.rest.api import RestApi
 
 from .arguments import AccountsGiven, FaultsGiven, check_rate, make_accounts, make_script
 from .clock import SettlingClock
@@ -34,6 +36,8 @@ STEP_S = 0.05
 
 MESSAGE_BURST = 100
 """Requests that a client may send at once; the exchange takes twice as many."""
+
+HTTP_OK = 200
 
 URLS: dict[Door, str] = {
     "public": "wss://ws.simulator/v2",
@@ -57,8 +61,8 @@ class Simulator(ExchangeFace):
     clock (the clients' own timers, a bot's `kraken.sleep`) is woken, each at its moment and one after the other. The
     same seed and the same calls give the same frames and events, byte for byte.
 
-    It has the three WebSocket doors and no REST. Use it as a context manager; it belongs to the event loop it was
-    entered on.
+    It has the three WebSocket doors; of REST its clients have the public calls, without a socket. Use it as a context
+    manager; it belongs to the event loop it was entered on.
 
     Args:
         symbols: what is traded, of the simulator's own listing; all of it if None.
@@ -101,6 +105,7 @@ class Simulator(ExchangeFace):
             clock=self.clock,
             seed=seed,
         )
+        self._rest = RestApi(self.exchange)
         self._random = Random(seed)
         self._doors = {url: door for door, url in URLS.items()}
         self._state: Literal["new", "open", "closed"] = "new"
@@ -130,17 +135,24 @@ class Simulator(ExchangeFace):
             account: whose it is. A `Client` has only public data yet, so that this is checked and otherwise without
                 effect; act for an account with `place`, `amend` and `cancel`.
             options: as `Client` takes them, but `endpoints`, `clock` and `connector`. Without `options` its jitter is
-                seeded by the simulator, and its first hundred requests go out without pacing.
+                seeded by the simulator, and its first hundred requests go out without pacing; without `rest` it has
+                the simulator's REST.
 
         Raises:
-            UsageError: there is no such account.
+            UsageError: there is no such account, or an option that cannot work in memory.
         """
+        if options.get("io_thread"):
+            raise UsageError(
+                "a simulator in memory lives in the test's own thread, on the clock that the test moves: "
+                "it has no client with io_thread=True; use krakenwire.testing.SimulatorThread for that"
+            )
         if account is not None:
             self.exchange.accounts.credentials(account)
         # A client draws the seed of its jitter from the system, and paces its requests: nobody would move the clock
         # for a test that waits in `async with` for the fifth.
         seed = self._random.getrandbits(32)
         options.setdefault("options", Options(seed=seed, message_burst=MESSAGE_BURST))
+        options.setdefault("rest", self.rest)
         return Client(self.endpoints, clock=self.clock, connector=self.connector, **options)
 
     async def connect(self, door: Door = "public") -> BareConnection:
@@ -154,6 +166,23 @@ class Simulator(ExchangeFace):
         connection = BareConnection(URLS[door])
         await connection.open(self.connector)
         return connection
+
+    async def rest(self, call: str, params: tuple[tuple[str, str], ...] = ()) -> bytes:
+        """A public call of the REST API (PROTOCOL 8.3), as a client's `rest=` makes it.
+
+        Raises:
+            RestFailed: a fault answers with another status than 200, or the simulator is not open.
+
+        Cancellation: safe, it never waits.
+        """
+        if self._state != "open":
+            raise RestFailed(call, f"the simulator is {self._state}, not open", retryable=False)
+        self.clock.stir()
+        status, body = self._rest.handle("GET", f"/0/public/{call}", urlencode(params))
+        if status != HTTP_OK:
+            retryable = status in (408, 429) or status >= 500
+            raise RestFailed(call, f"HTTP {status}", status=status, retryable=retryable)
+        return body
 
     async def connector(self, url: str, listener: Listener) -> Transport:
         """A `krakenwire.net.transport.Connector` that knows the URLs of `endpoints` and reaches nothing else.

@@ -7,8 +7,9 @@ from typing import Final
 
 from krakenwire.book import reasons
 from krakenwire.book.pure.canonical import scan_canonical
+from krakenwire.book.pure.levels import Frame
 from krakenwire.book.pure.scan import scan
-from krakenwire.book.pure.state import BookState
+from krakenwire.book.pure.state import BookState, Outcome
 from krakenwire.book.pure.update import BookUpdate, make_update
 from krakenwire.errors import UsageError
 from krakenwire.events import NO_STAMP, Stamp
@@ -87,7 +88,7 @@ class Books:
         """
         state = self._by_symbol.pop(symbol, None)
         if state is None:
-            raise UsageError(f"there is no book of {symbol!r}")
+            raise UsageError(reasons.no_book(symbol))
         del self._by_wire[state.wire_name]
 
     def get(self, symbol: str) -> BookState | None:
@@ -128,15 +129,10 @@ class Books:
         """
         if not isinstance(frame, bytes):
             frame = bytes(memoryview(frame))
-        v1 = False
-        canonical = scan_canonical(frame)
-        if canonical is not None:
-            elements = [canonical]
-        else:
-            scanned = scan(frame)
-            if scanned is None:
-                return NOT_BOOK
-            elements, v1 = scanned
+        scanned = _scan(frame)
+        if scanned is None:
+            return NOT_BOOK
+        elements, v1 = scanned
         by_wire = self._by_wire
         for element in elements:
             if element.symbol not in by_wire:
@@ -153,23 +149,9 @@ class Books:
             state.stamp = stamp
             state.n = n
             state.seq = seq
-            if outcome == "verified":
-                self.verified += 1
-                self.normalised += normalised
-                if element.snapshot:
-                    code = NOTABLE
-            elif outcome == "unproven":
-                self.unproven += 1
-                if element.snapshot:
-                    code = NOTABLE
-            else:
+            self._tally(outcome, normalised)
+            if element.snapshot or outcome not in ("verified", "unproven"):
                 code = NOTABLE
-                if outcome == "checksum":
-                    self.mismatched += 1
-                elif outcome == "crossed":
-                    self.crossed += 1
-                else:
-                    self.backwards += 1
             content = (
                 frame,
                 state.symbol,
@@ -186,6 +168,7 @@ class Books:
                 index,
                 state._bids.first(),
                 state._asks.first(),
+                False,
             )
             out.append(make_update(content))
         return code
@@ -214,3 +197,77 @@ class Books:
             if self.last_code != QUIET:
                 break
         return self.last_consumed
+
+    def follow(self, update: BookUpdate) -> bool:
+        """Apply the one message that `update`, of other books, tells of.
+
+        Returns:
+            Whether the book here then stands as that one did. If it was not synced, or there is none, nothing is done.
+        """
+        scanned = _scan(update.frame)
+        index = update._content[12]
+        if scanned is None or index >= len(scanned.elements):
+            return False
+        element = scanned.elements[index]
+        state = self._by_wire.get(element.symbol)
+        if state is None or not (element.snapshot or state.status == "synced"):
+            self.ignored += 1
+            return False
+        outcome, normalised, computed = state._apply(element, scanned.v1)
+        state.stamp = update.stamp
+        state.n = update.n
+        state.seq = update.seq
+        self._tally(outcome, normalised)
+        return outcome == update.outcome and computed == update.computed
+
+    def adopt(self, other: BookState, out: list[BookUpdate], stamp: Stamp = NO_STAMP, n: int = 0, seq: int = 0) -> bool:
+        """Become the other book, by one synthesised `BookUpdate` that is appended to `out`.
+
+        It is an update that deletes and sets levels, or a snapshot if the book here is not synced. The precisions are
+        taken over, too.
+
+        Args:
+            other: a proven book of the same symbol and depth, kept elsewhere.
+            out: what the update is appended to.
+            stamp: where and when what caused it was received.
+            n: the client-wide number of that input.
+            seq: the arrival number, on its connection, of what the other book was last changed by.
+
+        Returns:
+            False if every level is the same already: nothing is appended.
+
+        Raises:
+            UsageError: there is no such book here, or the other one is not proven, older, or of another depth.
+        """
+        state = self._by_symbol.get(other.symbol)
+        if state is None:
+            raise UsageError(reasons.no_book(other.symbol))
+        clock, time = state._clock_ns, other.exchange_ns
+        if state.status == "synced" and clock is not None and time is not None and time < clock:
+            raise UsageError(reasons.back_in_time(other.symbol))
+        frame = state.difference(other)
+        if frame is None:
+            return False
+        state._price_precision, state._qty_precision = other._price_precision, other._qty_precision
+        self.apply(frame, out, stamp, n, seq)
+        out[-1] = make_update((*out[-1]._content[:15], True))
+        return True
+
+    def _tally(self, outcome: Outcome, normalised: bool) -> None:
+        if outcome == "verified":
+            self.verified += 1
+            self.normalised += normalised
+        elif outcome == "unproven":
+            self.unproven += 1
+        elif outcome == "checksum":
+            self.mismatched += 1
+        elif outcome == "crossed":
+            self.crossed += 1
+        else:
+            self.backwards += 1
+
+
+def _scan(frame: bytes) -> Frame | None:
+    """What a frame says of books, or None if it is not a book's."""
+    canonical = scan_canonical(frame)
+    return scan(frame) if canonical is None else Frame([canonical], v1=False)

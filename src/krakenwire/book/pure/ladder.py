@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from krakenwire.book import reasons
-from krakenwire.book.pure.levels import Entry, Scanned, at_precision
+from krakenwire.book.pure.levels import Entry, Scanned, at_precision, level_json
 
 __all__ = ["Ladder"]
 
@@ -73,6 +73,13 @@ class Ladder:
                 for text, price_len, price_scale, qty_scale in self.best(reasons.TOP)
             ]
         )
+
+    def difference(self, other: Ladder) -> str:
+        """What makes this side the other, as JSON: what is to be deleted, then what is to be set, each best first."""
+        own, others = self.entries, other.entries
+        deleted = [level_json(own[key], deleted=True) for key in reversed(self.keys) if key not in others]
+        changed = [level_json(others[key]) for key in reversed(other.keys) if own.get(key) != others[key]]
+        return ",".join(deleted + changed)
 
     def best(self, n: int | None) -> list[Entry]:
         """The best `n` levels, or all, best first."""

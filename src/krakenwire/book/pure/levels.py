@@ -16,6 +16,7 @@ __all__ = [
     "Scanned",
     "at_precision",
     "canonical_of",
+    "level_json",
     "level_of",
     "plain_text",
     "scanned_level",
@@ -69,6 +70,13 @@ def level_of(entry: Entry) -> Level:
     """The level as exact numbers, with the zeros that were on the wire."""
     text, price_len, price_scale, qty_scale = entry
     return Level(Decimal(plain_text(text[:price_len], price_scale)), Decimal(plain_text(text[price_len:], qty_scale)))
+
+
+def level_json(entry: Entry, *, deleted: bool = False) -> str:
+    """The level as it stands in a message; deleted: with a quantity of zero."""
+    text, price_len, price_scale, qty_scale = entry
+    qty = plain_text(b"" if deleted else text[price_len:], qty_scale)
+    return f'{{"price":{plain_text(text[:price_len], price_scale)},"qty":{qty}}}'
 
 
 def canonical_of(entry: Entry) -> tuple[str, str]:

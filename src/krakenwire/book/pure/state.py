@@ -8,6 +8,7 @@ from zlib import crc32
 from krakenwire.book import reasons
 from krakenwire.book.pure.ladder import Ladder
 from krakenwire.book.pure.levels import Element, canonical_of, level_of, plain_text
+from krakenwire.book.synthesis import book_frame
 from krakenwire.errors import UsageError
 from krakenwire.events import NO_STAMP, Level, Stamp
 
@@ -171,6 +172,28 @@ class BookState:
         if price_precision is None or qty_precision is None:
             return None
         return self._asks.text_at(price_precision, qty_precision) + self._bids.text_at(price_precision, qty_precision)
+
+    def difference(self, other: BookState) -> bytes | None:
+        """The frame that makes this book the other; None if every level is the same already.
+
+        It is an update that deletes and sets levels, or a snapshot if this book is not synced; its checksum and its
+        time are the other book's.
+
+        Raises:
+            UsageError: the other book is not proven, or keeps another depth.
+        """
+        if other.depth != self.depth:
+            raise UsageError(reasons.other_depth(self.symbol, self.depth, other.depth))
+        if other.status != "synced" or not other.proven or other.checksum is None:
+            raise UsageError(reasons.not_proven(other.symbol))
+        update = self.status == "synced"
+        bids = (self._bids if update else Ladder(1)).difference(other._bids)
+        asks = (self._asks if update else Ladder(-1)).difference(other._asks)
+        if update and not bids and not asks:
+            return None
+        return book_frame(
+            "update" if update else "snapshot", self.wire_name, (bids, asks), other.checksum, other.exchange_ns
+        )
 
     def _apply(self, element: Element, v1: bool) -> tuple[Outcome, bool, int]:
         """Apply a message and judge the book: the outcome, whether it took normalised text, and our checksum."""

@@ -12,7 +12,8 @@ from krakenwire.events import Level, Stamp
 __all__ = ["BookUpdate", "make_update"]
 
 Content = tuple[
-    bytes, str, bool, Outcome, bool, int, int | None, int, int | None, Stamp, int, int, int, Entry | None, Entry | None
+    *tuple[bytes, str, bool, Outcome, bool, int, int | None, int, int | None, Stamp, int, int, int],
+    *tuple[Entry | None, Entry | None, bool],
 ]
 
 
@@ -40,7 +41,7 @@ class BookUpdate:
 
     @property
     def frame(self) -> bytes:
-        """The frame it came in, whole."""
+        """The frame it came in, whole; ours in the same form, if it is synthesised."""
         return self._content[0]
 
     @property
@@ -67,6 +68,11 @@ class BookUpdate:
     def normalised(self) -> bool:
         """The checksum matched only with numbers at the instrument's precisions (PROTOCOL 6.1 b)."""
         return self._content[4]
+
+    @property
+    def synthesised(self) -> bool:
+        """The message is not Kraken's but ours: what leads from one proven book of a mirror to the other."""
+        return self._content[15]
 
     @property
     def depth(self) -> int:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from krakenwire.errors import UsageError
-from krakenwire.protocol.auth import sign
+from krakenwire.protocol.wire.auth import sign
 
 from ..engine.model import Account, FeeTier, Refusal
 from .file import AccountDefinition, Credentials, Permissions, Tier, default_definitions, load_definitions

@@ -140,8 +140,16 @@ class Market:
         return self._tape(symbol).stats
 
     def recent_trades(self, symbol: str, count: int = TRADES_KEPT) -> list[Print]:
-        """The last trades of `symbol`, oldest first; at most `count`, and at most a thousand."""
+        """The last trades of `symbol`, oldest first; at most `count`, and at most as many as are kept."""
         return self._tape(symbol).last_trades(count)
+
+    def newest_trades(self, symbol: str, count: int) -> list[tuple[int, Print]]:
+        """The last `count` trades, oldest first, each with its cursor: see `Tape.trades_after`."""
+        return self._tape(symbol).newest(count)
+
+    def trades_after(self, symbol: str, cursor: int, count: int) -> list[tuple[int, Print]]:
+        """The first `count` trades after a cursor, oldest first, each with its own: see `Tape.trades_after`."""
+        return self._tape(symbol).trades_after(cursor, count)
 
     def recent_spreads(self, symbol: str) -> list[Spread]:
         """Best bid and ask after each of the last two hundred moves that traded, oldest first."""

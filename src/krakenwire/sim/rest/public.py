@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ..engine.book import Print, Side
+from ..engine.book import Side
 from ..engine.model import EngineStatus, FeeTier, Refusal
 from ..feed.wire import NS_PER_S, format_number
 from ..instruments import ListedAsset, ListedInstrument
@@ -181,12 +181,11 @@ class PublicCalls:
         count = min(MAX_TRADES, fields.integer("count", least=1, most=10**9) or MAX_TRADES)
         instrument = self._market.instrument(pair.symbol)
         decimals = price_decimals(instrument)
-        marked = list(_with_cursors(self._market.recent_trades(pair.symbol)))
         if since is None:
-            chosen = marked[-count:]
+            chosen = self._market.newest_trades(pair.symbol, count)
         else:
             after = since * NS_PER_S if since < SECONDS_BELOW else since
-            chosen = [each for each in marked if each[0] > after][:count]
+            chosen = self._market.trades_after(pair.symbol, after, count)
         rows = [
             [
                 format_rescaled(trade.tick, instrument.price_precision, decimals),
@@ -293,14 +292,6 @@ class _Today:
             today.fold(self._sum)
         today.fold(current)
         return today
-
-
-def _with_cursors(trades: Iterable[Print]) -> Iterator[tuple[int, Print]]:
-    """Each trade with a time of its own, as `since` and `last` count: trades of one moment are told apart."""
-    cursor = -1
-    for trade in trades:
-        cursor = max(cursor + 1, trade.exchange_ns)
-        yield cursor, trade
 
 
 def _depth_qty(lots: int, precision: int) -> str:

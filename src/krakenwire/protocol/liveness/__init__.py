@@ -1,0 +1,1 @@
+"""Which subscriptions should speak and do not, and what is done about it."""

@@ -1,0 +1,1 @@
+"""Every connection twice, so that the end of one is no loss to any reader."""
