@@ -123,11 +123,14 @@ class _Judge:
         self._kinds = {each.id: each.kind for each in faults}
         self._where: dict[int, tuple[str, int]] = {}
         self._found: dict[tuple[str, int, str, int], int] = {}
+        self._left: dict[tuple[str, int], int] = {}
         for each in told:
             if each.name == GREETED:
                 self._where.setdefault(each.fields["connection_id"], (each.connection, each.epoch))
             elif each.name == "BookInvalidated" and each.frame is not None:
                 self._found[each.connection, each.epoch, each.fields["symbol"], each.frame] = each.at_ns
+            elif each.name == "Disconnected":
+                self._left[each.connection, each.epoch] = each.at_ns
         self._troubles = list(_troubles(told))
         self._altered = altered_windows(faults)
 
@@ -163,6 +166,8 @@ class _Judge:
                 found_ns = self._found_ns(each)
                 if found_ns is not None:
                     detection.append((found_ns - each.touched_ns) / NS_PER_S)
+                elif self._has_left(each):
+                    outcome = "gone"
                 elif not self._is_believed(each):
                     outcome = "withheld"
                 else:
@@ -176,6 +181,11 @@ class _Judge:
     def _found_ns(self, outcome: Outcome) -> int | None:
         where = self._where.get(outcome.connection_id)
         return None if where is None else self._found.get((*where, outcome.symbol, outcome.frame))
+
+    def _has_left(self, outcome: Outcome) -> bool:
+        """Whether the client had left the connection by then: of a half-open one the exchange does not know."""
+        where = self._where.get(outcome.connection_id)
+        return where is not None and self._left.get(where, outcome.decided_ns) < outcome.decided_ns
 
     def _is_believed(self, outcome: Outcome) -> bool:
         """Whether the client gave a book out as proven with the message at which it had to find something."""

@@ -151,7 +151,7 @@ class Shadow:
             asks.apply(data.asks)
         except ValueError:
             return "found"
-        true = self._moments.get(timestamp) or self._now()
+        true = self._moment(timestamp, sent_checksum(frame))
         if runs_backwards or sent_checksum(frame) != true.checksum or not self._is_equal(true, TOP):
             return "found"
         self.is_outside = not self._is_equal(true, self._depth)
@@ -159,6 +159,19 @@ class Shadow:
 
     def _begin(self, bids: list[Any], asks: list[Any]) -> tuple[Ladder, Ladder]:
         return Ladder(-1, self._depth, bids), Ladder(1, self._depth, asks)
+
+    def _moment(self, timestamp: bytes, checksum: int | None) -> _Moment:
+        """The exchange's book that a frame tells of: that of its time, if a fault has not altered that.
+
+        A skewed clock may give a frame just the time of an earlier one, whose book was another. So where the checksum
+        is not that of the time, it tells the book; one that a fault has altered tells none, and is found wrong.
+        """
+        at_its_time = self._moments.get(timestamp)
+        if at_its_time is None or at_its_time.checksum != checksum:
+            for moment in reversed(self._moments.values()):
+                if moment.checksum == checksum:
+                    return moment
+        return at_its_time or self._now()
 
     def _now(self) -> _Moment:
         book = self._book

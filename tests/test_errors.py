@@ -20,6 +20,7 @@ from krakenwire.errors import (
     SubscriptionTimeout,
     UnknownSymbol,
     UsageError,
+    anew,
 )
 from krakenwire.events import Loss
 
@@ -114,3 +115,16 @@ def test_attributes_hold_what_the_message_says() -> None:
 )
 def test_loss_is_one_line_for_a_person(loss: Loss, line: str) -> None:
     assert str(loss) == line
+
+
+@pytest.mark.parametrize(
+    "error", [ReaderOverrun(5), ConnectFailed("wss://x", "refused", status=503, retry_after=2.0), StopAsyncIteration()]
+)
+def test_copy_to_raise_says_the_same_and_leaves_the_original_without_frames(error: BaseException) -> None:
+    error.__cause__ = ValueError("why")
+    with pytest.raises(type(error)) as raised:
+        raise anew(error)
+    copy = raised.value
+    assert copy is not error
+    assert (str(copy), copy.__dict__, copy.__cause__) == (str(error), error.__dict__, error.__cause__)
+    assert (copy.__traceback__ is None, error.__traceback__ is None) == (False, True)

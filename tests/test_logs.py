@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from decimal import Decimal
 
 import pytest
@@ -215,6 +216,15 @@ def test_json_takes_whatever_a_field_holds() -> None:
     assert line["odd"] == "<class 'object'>"
     assert line["ratio"] is None
     assert line["raw"]
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_a_name_of_a_file_that_is_no_unicode_costs_no_line(formatter: logging.Formatter) -> None:
+    name = os.fsdecode(b"/var/\xff")
+    line = formatter.format(record_of("the evidence is in %s", name, path=name, price=Decimal("1.10")))
+    assert line.count("/var/\\udcff") == 2
+    assert "1.10" in line
+    line.encode()
 
 
 def test_text_is_one_line_that_can_be_read_and_cut() -> None:

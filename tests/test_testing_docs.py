@@ -61,7 +61,7 @@ def test_the_bot_and_its_test_have_some_thirty_lines() -> None:
 
 def calls() -> Iterator[tuple[str, str]]:
     """What the page calls on `sim` and on `kraken_simulator`."""
-    yield from sorted(set(re.findall(r"\b(sim|kraken_simulator)\.(\w+)", PAGE)))
+    yield from sorted(set(re.findall(r"(?<![.\w])(sim|kraken_simulator)\.(\w+)", PAGE)))
 
 
 @pytest.mark.parametrize(("owner", "name"), list(calls()))

@@ -63,7 +63,8 @@ class Client(Streams):
         clock: the time; replaced in tests.
         connector: opens connections; replaced in tests.
         rest: makes public REST calls, which fill what was missed; by default at `endpoints.rest`, by the same proxy
-            and with the same `ssl_context`. With a `connector` of one's own there is none unless it is given.
+            and with the same `ssl_context`. There is none unless it is given with a `connector` of one's own, or where
+            `endpoints` names another public WebSocket than Kraken's and no REST beside it.
         reconnect_every: open the connections anew so often, or every day at this time (UTC), one after the other and
             each when the last has everything back; of a mirror no reader notices. None: only when they end.
         book_audit: compare whole books with REST's (`rest`), or the two of a mirror with each other (`mirror`), each
@@ -97,6 +98,10 @@ class Client(Streams):
         bundles: str | Path | None = None,
         on_events: Callable[[Sequence[Event]], object] | None = None,
     ) -> None:
+        if not isinstance(endpoints, Endpoints | None):
+            raise UsageError(f"endpoints must be Endpoints, as in Client(Endpoints(public=url)), not {endpoints!r}")
+        if not isinstance(options, Options | None):
+            raise UsageError(f"options must be Options, as in Options(stall_after=5.0), not {options!r}")
         if subscribe_timeout <= 0:
             raise UsageError(f"subscribe_timeout must be greater than 0 seconds, not {subscribe_timeout!r}")
         if io_thread and isinstance(clock, ManualClock):
@@ -104,10 +109,14 @@ class Client(Streams):
         clock = clock if clock is not None else SystemClock()
         endpoints = endpoints if endpoints is not None else Endpoints.from_environment(os.environ)
         owned_rest: RestClient | None = None
-        if rest is None and connector is None:  # what is replaced for its WebSockets does not mean Kraken's REST
+        # What is replaced for its WebSockets does not mean Kraken's REST.
+        if rest is None and connector is None and endpoints.has_rest:
             owned_rest = RestClient(endpoints.rest, ssl_context=ssl_context, proxy=proxy)
         if book_audit == "rest" and rest is None and owned_rest is None:
-            raise UsageError('book_audit="rest" needs REST, and with connector= there is none: give rest= too')
+            raise UsageError(
+                'book_audit="rest" needs REST: give rest= beside connector=; beside a public URL that is not Kraken\'s '
+                "name its REST, as in Endpoints(public=url, rest=rest_url) or by KRAKEN_SPOT_URL"
+            )
         settings = FeedSettings(
             endpoints=endpoints,
             options=options if options is not None else Options(seed=_random.getrandbits(32)),
@@ -266,6 +275,9 @@ class BookHandle:
         self._home = home
         self._reading = reading
         self._is_entered = False
+
+    def __repr__(self) -> str:
+        return f"<BookHandle {self._reading.symbol} depth={self._reading.depth}>"
 
     async def __aenter__(self) -> Book:
         """Subscribe; the book is there at once, and synced a little later (`await book.synced()`).

@@ -252,3 +252,17 @@ class RestFailed(KrakenwireError):
 
 class ReaderClosed(KrakenwireError):
     """A reader was used after it was closed."""
+
+
+def anew(error: BaseException) -> BaseException:
+    """A copy of `error`, to be raised where the same is told to many or more than once.
+
+    What is raised holds the frames that it went through. If that is kept, it keeps them, and all that they hold, until
+    cycles are collected.
+    """
+    kind = type(error)
+    copy = kind.__new__(kind)  # not by `kind(…)`: what it is made of is not what it says
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    copy.__cause__, copy.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return copy

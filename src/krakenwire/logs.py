@@ -6,6 +6,7 @@ nothing is printed. No secret can be in a line, for the events that it is made f
 
 from __future__ import annotations
 
+import json
 import logging
 from decimal import Decimal
 from typing import Any
@@ -165,7 +166,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _encoder.encode(line).decode()
+        return _encoded(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -203,7 +204,15 @@ def _plain(value: object) -> str:
 
 def _quoted(text: str) -> str:
     """In quotes, and on one line: what the exchange writes must not look like a line of ours."""
-    return _encoder.encode(text).decode()
+    return _encoded(text)
+
+
+def _encoded(value: object) -> str:
+    """As JSON; what is no Unicode, such as the name of a file may be, is escaped rather than the line lost."""
+    try:
+        return _encoder.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, default=str, separators=(",", ":"))
 
 
 _encoder = msgspec.json.Encoder(decimal_format="string", enc_hook=str)

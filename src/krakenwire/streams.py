@@ -56,6 +56,9 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError("name at least one channel: book, trade, ticker, ohlc or instrument")
         if not self.symbols and any(channel != "instrument" for channel in self.channels):
             raise UsageError("name at least one symbol, as in 'BTC/USD', or symbols='all' with stream()")
+        for symbol in self.symbols:
+            if not isinstance(symbol, str):
+                raise UsageError(f"a symbol is text, as in 'BTC/USD', not {symbol!r}; several stand side by side")
 
     @property
     def what(self) -> str:

@@ -36,6 +36,7 @@ from krakenwire.events import NO_STAMP
 ONE = Decimal("1.0")
 TIME = 1_767_225_600_000_000_000
 STAMP = Stamp("public", 2, 77, 5)
+FOLLOWER = Stamp("public~", 2, 77, 5)
 TICKER: dict[str, Any] = dict.fromkeys(("bid", "bid_qty", "ask", "ask_qty", "last", "volume"), Decimal("0.00000010"))
 TICKER |= dict.fromkeys(("vwap", "low", "high", "change", "change_pct"))
 OHLC: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close", "vwap", "volume"), ONE)
@@ -123,3 +124,8 @@ def test_number_is_never_written_with_an_exponent() -> None:
     assert plain(Decimal("1E-10")) == "0.0000000001"
     assert plain(Decimal("1E+3")) == "1000"
     assert plain(None) == "-"
+
+
+@pytest.mark.parametrize("event", [Connected(stamp=FOLLOWER, url="ws://x"), Disconnected(stamp=FOLLOWER, reason="no")])
+def test_what_happens_to_a_connection_names_it(event: Message) -> None:
+    assert as_line(event).split()[1] == "public~"

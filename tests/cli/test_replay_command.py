@@ -201,10 +201,11 @@ def test_file_that_is_no_recording_ends_with_2_and_the_others_are_played(
     assert figures["file"] == str(sound)
 
 
-def test_directory_is_not_readable(tmp_path: Path) -> None:
+def test_directory_that_is_no_bundle_is_refused_with_how_bundles_are_named(tmp_path: Path) -> None:
     ended = run("replay", tmp_path)
     assert (ended.code, ended.out) == (2, "")
-    assert "cannot read" in ended.err
+    assert "no bundle: there is no bundle.json in it" in ended.err
+    assert f"{tmp_path}/*" in ended.err
 
 
 def test_more_problems_than_are_worth_reading_are_counted(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from helpers.processes import KRAKENWIRE, end, environment, objects, run, running, simulator
+from helpers.processes import KRAKENWIRE, TIMEOUT, end, environment, objects, run, running, simulator
 from krakenwire.sim.server import SimulatorServer
 
 Environment = dict[str, str]
@@ -73,6 +73,39 @@ def test_url_goes_before_the_environment(simulated: Environment) -> None:
     assert run("stream", "book", "-s", "BTC/USD", "-n", "1", "--url", url, env=elsewhere).code == 0
 
 
+def test_since_begins_in_the_past_and_goes_on_live() -> None:
+    with simulator("--rate", "50", "--symbols", "BTC/USD") as env:
+        assert run("stream", "trade", "-s", "BTC/USD", "-n", "20", env=env).code == 0  # so that there is a past
+        url = env.pop("KRAKEN_WS_PUBLIC_URL")  # REST is where the environment says
+        with running("stream", "trade", "-s", "BTC/USD", "--since", "1m", "--json", "--url", url, env=env) as process:
+            lines: list[str] = []
+            while not lines or json.loads(lines[-1])["source"] != "live":
+                lines.append(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            lines += process.stdout.readlines()
+            err = process.communicate(timeout=TIMEOUT)[1]
+    events = objects("".join(lines))
+    assert (process.returncode, events[0]["source"], events[-1]["source"]) == (0, "backfill", "live")
+    first = events[0]["trade_id"]
+    assert [event["trade_id"] for event in events] == list(range(first, first + len(events)))
+    assert f"{len(events)} events" in err
+
+
+def test_since_asks_no_other_exchange_than_that_of_the_stream(simulated: Environment) -> None:
+    env = {"KRAKEN_WS_PUBLIC_URL": simulated["KRAKEN_WS_PUBLIC_URL"]}
+    ended = run("stream", "trade", "-s", "BTC/USD", "--since", "30s", env=env)
+    assert (ended.code, ended.out) == (3, "")
+    assert "KRAKEN_SPOT_URL" in ended.err
+
+
+def test_mirror_is_two_connections_and_says_so(simulated: Environment) -> None:
+    options = ("--mirror", "-s", "BTC/USD", "--json", "-n", "20")
+    ended = run("--log-level", "info", "stream", "book", *options, env=simulated)
+    assert ended.code == 0
+    assert {event["outcome"] for event in objects(ended.out)} == {"verified"}
+    assert {"connection=public", "connection=public~"} <= set(ended.err.split())
+
+
 def test_it_ends_after_its_seconds(simulated: Environment) -> None:
     ended = run("stream", "trade", "-s", "BTC/USD", "--seconds", "0.2", "--json", env=simulated)
     assert ended.code == 0
@@ -87,6 +120,11 @@ def test_it_ends_after_its_seconds(simulated: Environment) -> None:
         (("book", "-s", "BTC/USD", "--depth", "11"), "10, 25, 100, 500, 1000"),
         (("ohlc", "-s", "BTC/USD", "--interval", "7"), "interval"),
         (("trade",), "--symbol BTC/USD"),
+        (("trade", "-s", "BTC/USD", "--since", "1 hour"), "90s, 15m, 2h or 1d"),
+        (("trade", "-s", "BTC/USD", "--since", "0s"), "90s, 15m, 2h or 1d"),
+        (("trade", "-s", "BTC/USD", "--since", "2026-11-22T14:00:00"), "with its zone"),
+        (("trade", "-s", "BTC/USD", "--since", "2100-01-01T00:00:00Z"), "in the future"),
+        (("trade", "book", "-s", "BTC/USD", "--since", "1h"), "trade alone"),
         (("trade", "-s", "BTC/USD", "--url", "http://127.0.0.1/v2"), "--url: expected wss:// or ws://"),
     ],
 )

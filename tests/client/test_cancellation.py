@@ -178,7 +178,7 @@ async def test_with_the_feed_in_a_thread_cancelled_work_leaves_nothing_subscribe
             for at in range(MOST):
                 cancelling = Cancelling(_everything(kraken), at)
                 await asyncio.wait([cancelling.task])
-                placed = kraken._home.call(lambda: [key.channel for key in kraken.core._placed])
+                placed = kraken._home.call(lambda: [key.channel for key in kraken.core._placing._placed])
                 assert placed == ["instrument"], f"cancelled at suspension {at}"
                 assert kraken.readers() == ()
                 handovers = [task for task in kraken._home.call(asyncio.all_tasks) if "handover" in task.get_name()]

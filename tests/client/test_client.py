@@ -80,6 +80,23 @@ async def test_a_client_that_is_not_connected_says_how_to_connect() -> None:
         await anext(client.trades("BTC/USD"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"endpoints": "ws://127.0.0.1:1/v2"}, r"Client\(Endpoints\(public=url\)\)"),
+        ({"options": {"stall_after": 5.0}}, "Options"),
+        ({"subscribe_timeout": 0}, "greater than 0"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused_with_what_can(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Client(**arguments)
+
+
+def test_a_book_that_is_not_entered_says_what_it_is() -> None:
+    assert repr(Client().book("BTC/USD", depth=100)) == "<BookHandle BTC/USD depth=100>"
+
+
 async def test_statistics_count_what_the_client_met(bench: Bench) -> None:
     reader = bench.client.stream("book", "trade", symbols=THREE, on_loss="yield", policy="drop_oldest")
     async with await open_reader(bench, reader):
@@ -270,6 +287,7 @@ async def test_an_unknown_symbol_is_refused_with_the_nearest_right_ones(bench: B
         (lambda k: k.stream(symbols=["BTC/USD"]), "at least one channel"),
         (lambda k: k.trades(), "at least one symbol"),
         (lambda k: k.stream("trade", symbols="BTC/USD"), r"\['BTC/USD'\]"),
+        (lambda k: k.trades(["BTC/USD", "ETH/USD"]), r"text, as in 'BTC/USD', not \['BTC/USD', 'ETH/USD'\]"),
         (lambda k: k.trades("BTC/USD", policy="newest"), "drop_oldest"),
         (lambda k: k.trades("BTC/USD", capacity=0), "at least 1"),
         (lambda k: k.trades("BTC/USD", on_loss="ignore"), "raise"),
@@ -327,7 +345,7 @@ async def test_cancelling_the_entry_releases_the_subscription(bench: Bench) -> N
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert [key.channel for key in bench.client.core._placed] == ["instrument"]
+    assert [key.channel for key in bench.client.core._placing._placed] == ["instrument"]
 
 
 # --- trouble --------------------------------------------------------------------------------------------------------

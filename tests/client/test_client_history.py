@@ -537,3 +537,22 @@ async def test_over_sockets_history_joins_live_and_what_is_lost_is_fetched(io_th
         assert not [event for event in events if isinstance(event, Gap)]
         kept = {t.trade_id: t for t in server.exchange.market.recent_trades(BTC)}
         assert all(kept[t.trade_id].buys is (t.side == "buy") for t in found)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [("{}", "as bytes, not as str"), (None, "not as NoneType"), (asyncio.CancelledError(), "itself")],
+)
+async def test_rest_of_the_users_that_errs_is_told_and_nobody_waits_for_ever(answer: Any, text: str) -> None:
+    async def rest(_call: str, _params: tuple[tuple[str, str], ...]) -> Any:
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async with Simulator([BTC], seed=3, rate=10) as sim, sim.client(options=FAST, rest=rest) as kraken:
+        async with kraken.trades(BTC, since=timedelta(seconds=1)) as reader:
+            first = asyncio.ensure_future(anext(reader))
+            await sim.advance(10)
+            assert first.done()
+            with pytest.raises(RestFailed, match=text):
+                await first

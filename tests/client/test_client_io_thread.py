@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -108,7 +109,7 @@ def met(reader: Any) -> int:
 
 
 def subscribed(kraken: Client) -> set[str]:
-    placed = kraken._home.call(lambda: list(kraken.core._placed))
+    placed = kraken._home.call(lambda: list(kraken.core._placing._placed))
     return {key.channel for key in placed} - {"instrument"}
 
 
@@ -624,7 +625,7 @@ import asyncio, sys
 from krakenwire import Client, Endpoints
 
 async def use():
-    kraken = await Client(Endpoints(public=sys.argv[1]), io_thread=True).connect()
+    kraken = await Client(Endpoints(public=sys.argv[1]), io_thread=True, bundles=sys.argv[2]).connect()
     reader = await kraken.trades("BTC/USD").__aenter__()
     {then}
 
@@ -644,10 +645,13 @@ print("the end")
         ("import os, signal; os.kill(os.getpid(), signal.SIGINT); await kraken.close()", "interrupted\nthe end\n"),
     ],
 )
-def test_a_program_that_does_not_close_comes_to_its_end(sim: SimulatorThread, then: str, said: str) -> None:
-    command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", PROGRAM.format(then=then), sim.url]
+def test_a_program_that_does_not_close_comes_to_its_end(
+    sim: SimulatorThread, tmp_path: Path, then: str, said: str
+) -> None:
+    program = PROGRAM.format(then=then)
+    command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", program, sim.url, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stdout) == (0, said), done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
 
 
 async def test_a_clock_moved_by_hand_is_refused() -> None:

@@ -526,7 +526,7 @@ async def test_a_reader_collected_in_the_midst_of_a_publication_disturbs_nobody(
     ids = [trade.trade_id for trade in trades]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
     assert trades == [event for event in seen if isinstance(event, Trade)]
-    assert not any(key.channel == "ticker" for key in client.core._placed)
+    assert not any(key.channel == "ticker" for key in client.core._placing._placed)
     await finish(exchange, client.close())
 
 

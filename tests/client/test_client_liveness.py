@@ -78,3 +78,16 @@ async def test_quiet_exchange_raises_no_alarm() -> None:
         await sim.advance(1200)
         assert kraken.statistics().probes > 0
         assert of(told, Stalled) + of(told, LoopStalled) == []
+
+
+async def test_trades_from_before_the_subscription_are_neither_missed_nor_told() -> None:
+    """A probe brings the last fifty of a pair that was not traded since: all of them are history."""
+    told: list[Any] = []
+    async with (
+        Simulator([BTC], seed=7, rate=0) as sim,
+        sim.client(on_events=told.extend) as kraken,
+        kraken.trades(BTC),
+    ):
+        await sim.advance(400)
+        assert kraken.statistics().probes > 1
+        assert of(told, Stalled) + of(told, Trade) == []

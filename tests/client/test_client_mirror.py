@@ -11,12 +11,14 @@ from krakenwire import (
     BookInvalidated,
     BookResynced,
     Disconnected,
+    Event,
     Gap,
     LeaderChanged,
     Loss,
     Reconnected,
 )
 from krakenwire.protocol.state import ConnectionState
+from krakenwire.testing import Simulator
 
 TWO = ["BTC/USD", "ETH/USD"]
 
@@ -130,3 +132,25 @@ async def test_live_book_goes_on_over_any_failover() -> None:
                 assert book.is_synced
                 assert book.checksum == mirrored.books[10].models["BTC/USD"].checksum()
     assert_nobody_noticed(mirrored)
+
+
+@pytest.mark.parametrize("is_alone", [False, True], ids=["both", "one"])
+async def test_quiet_book_that_is_probed_goes_on_being_shown(is_alone: bool) -> None:
+    told: list[Event] = []
+    async with (
+        Simulator(TWO, seed=7, rate=0) as sim,
+        sim.client(on_events=told.extend, mirror=True) as kraken,
+        kraken.book("BTC/USD") as book,
+    ):
+        await sim.advance(3)
+        if is_alone:
+            sim.inject("refuse_connect", status=503, duration=600)
+            number = max(peer.connection_id for peer in sim.exchange.peers)
+            sim.inject("cut", connection_id=number, code=1006)
+        await sim.advance(3)
+        count = len(told)
+        for _ in range(1500):
+            await sim.advance(0.2)
+            assert book.is_synced
+        assert kraken.statistics().probes
+        assert not [event for event in told[count:] if isinstance(event, LeaderChanged | BookInvalidated)]

@@ -1,9 +1,10 @@
-"""The guide is true: every snippet in it runs, and its table of errors says what the code says."""
+"""The guide and the page on recovery are true: their snippets run, and the table of errors says what the code says."""
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,33 +16,37 @@ import pytest
 from krakenwire import errors
 from krakenwire.sim.server import SimulatorServer
 
-GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "guide.md").read_text("utf-8")
-PRELUDE, *SNIPPETS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+GUIDE = (DOCS / "guide.md").read_text("utf-8")
+RECOVERY = (DOCS / "recovery.md").read_text("utf-8")
+START = re.compile(r"^```python$", re.MULTILINE)
 
 
-def titles() -> Iterator[str]:
-    """The heading that each snippet stands under, but the first."""
-    title = ""
-    for line in GUIDE.splitlines():
-        if line.startswith("#"):
-            title = line.lstrip("# ")
-        elif line == "```python":
-            yield title
+def snippets(page: str) -> Iterator[Any]:
+    """Each snippet of a page but the first, which goes before it; named by the heading that it stands under."""
+    prelude, *rest = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    starts = [match.start() for match in START.finditer(page)][1:]
+    for start, snippet in zip(starts, rest, strict=True):
+        heading = re.findall(r"^#+ (.*)$", page[:start], re.MULTILINE)[-1]
+        yield pytest.param(prelude, snippet, id=heading)
 
 
 def compiled(snippet: str) -> CodeType:
     """A snippet as `python -m asyncio` would compile it."""
-    code: CodeType = compile(snippet, "docs/guide.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code: CodeType = compile(snippet, "docs", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return code
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=list(titles())[1:])
-async def test_snippet_runs(snippet: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("prelude", "snippet"), [*snippets(GUIDE), *snippets(RECOVERY)])
+async def test_snippet_runs(prelude: str, snippet: str, monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
-    exec(compiled(PRELUDE), names)  # noqa: S102  # our own page
-    async with SimulatorServer(rate=500) as server, asyncio.timeout(30):
+    exec(compiled(prelude), names)  # noqa: S102  # our own page
+    async with SimulatorServer(rate=500, rest_port=0) as server, asyncio.timeout(30):
         monkeypatch.setenv("KRAKEN_WS_PUBLIC_URL", server.url)
-        await eval(compiled(snippet), names)  # noqa: S307  # our own page
+        monkeypatch.setenv("KRAKEN_SPOT_URL", server.rest_url)
+        outcome = eval(compiled(snippet), names)  # noqa: S307  # our own page
+        if inspect.isawaitable(outcome):  # None, if it awaits nothing
+            await outcome
 
 
 def test_every_error_is_in_the_table_with_whether_it_is_retryable() -> None:
@@ -50,5 +55,5 @@ def test_every_error_is_in_the_table_with_whether_it_is_retryable() -> None:
     classes = {name: getattr(errors, name) for name in errors.__all__ if name != "KrakenwireError"}
     assert told.keys() == classes.keys()
     for name, error in classes.items():
-        expected = "mostly" if name == "ConnectFailed" else "yes" if error.retryable else "no"
+        expected = "mostly" if name in ("ConnectFailed", "RestFailed") else "yes" if error.retryable else "no"
         assert told[name] == expected, name

@@ -275,3 +275,16 @@ async def test_a_connection_that_is_opened_anew_stays_paused() -> None:
     assert not paused.is_paused()
     await bench.client.close()
     assert not pump.paused
+
+
+def test_who_leaves_while_his_connections_are_being_paused_leaves_none_paused() -> None:
+    paused: list[str] = []
+
+    def pause(connection: str, _reason: str) -> None:
+        paused.append(connection)
+        inbox.end(StopAsyncIteration())  # as an `on_events` may, which is told of the pause
+
+    hub = Hub(clock=ManualClock(), pause=pause, resume=paused.remove)
+    inbox = blocking(hub, HERE, THERE)
+    publish(hub, 4)
+    assert paused == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -216,6 +216,12 @@ async def test_coroutine_functions_are_refused() -> None:
     async with await open_reader(bench.hub, TRADES) as reader:
         with pytest.raises(UsageError, match="async for"):
             await reader.run(callback)
+
+
+async def test_what_cannot_be_called_is_refused_before_the_first_event() -> None:
+    async with await open_reader(Bench().hub, TRADES) as reader:
+        with pytest.raises(UsageError, match="3 cannot be called"):
+            await reader.run(cast("Any", 3))
 
 
 async def test_events_about_callbacks_go_where_they_are_asked_to_go() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from krakenwire.errors import ReaderOverrun, UsageError
 from krakenwire.events import Asset, Connected, Heartbeat, Loss, Ohlc, Ticker
-from krakenwire.hub import Inbox, Policy
+from krakenwire.hub import Delivery, Inbox, Policy
 
 
 def ticker(symbol: str, seq: int) -> Ticker:
@@ -298,3 +298,9 @@ async def test_cancelled_wait_takes_nothing_and_can_be_repeated() -> None:
             await waiting
     await inbox.wait()
     assert inbox.take() == Heartbeat(seq=1)
+
+
+@pytest.mark.parametrize("name", ["\udcff", 5])
+def test_name_that_metrics_could_not_show_is_refused(name: Any) -> None:
+    with pytest.raises(UsageError, match="name must be text"):
+        Delivery(name=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -248,3 +249,44 @@ async def test_reader_that_is_over_is_collected_without_a_word(how: str) -> None
 def test_wish_about_losses_must_be_one_there_is() -> None:
     with pytest.raises(UsageError, match="'raise' or 'yield'"):
         Desk(on_loss="ignore")  # type: ignore[arg-type]  # that it is refused is the test
+
+
+@pytest.mark.parametrize("how", ["closed", "dropped while it was open"])
+async def test_what_waited_for_a_dropped_reader_is_gone_at_once(how: str) -> None:
+    gc.collect()
+    gc.disable()  # cycles are collected seldom: what hangs in one may keep megabytes for minutes
+    try:
+        desk = Desk()
+        desk.put(1, 2, 3)
+        await anext(desk.reader)
+        if how == "closed":
+            await desk.reader.aclose()
+            del desk.reader
+        else:
+            with pytest.warns(ResourceWarning):
+                del desk.reader
+            await asyncio.sleep(0)
+        gone = weakref.ref(desk.inbox)
+        del desk.inbox
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+async def test_reader_that_was_cut_off_is_gone_with_all_it_held_once_its_end_was_seen() -> None:
+    gc.collect()
+    gc.disable()  # see above: what is raised must not keep the frames it went through
+    try:
+        desk = Desk(policy="disconnect", capacity=2)
+        desk.put(1, 2, 3)
+        with suppress(ReaderOverrun):
+            async for _ in desk.reader:
+                pass
+        await desk.reader.aclose()
+        gone = weakref.ref(desk.inbox)
+        del desk.reader, desk.inbox
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -115,3 +115,19 @@ def test_loopback_is_recognised(url: str) -> None:
 )
 def test_what_is_elsewhere_is_no_loopback(url: str) -> None:
     assert not is_loopback(url)
+
+
+@pytest.mark.parametrize(
+    ("urls", "expected"),
+    [
+        ({}, True),
+        ({"public": "wss://beta-ws.kraken.com/v2"}, True),
+        ({"public": "ws://127.0.0.1:8080/v2"}, False),
+        ({"public": "wss://notkraken.com/v2"}, False),
+        ({"public": "wss://ws.kraken.com.example.org/v2"}, False),
+        ({"public": "ws://127.0.0.1:8080/v2", "rest": "http://127.0.0.1:8081"}, True),
+        ({"rest": "http://127.0.0.1:8081"}, True),
+    ],
+)
+def test_krakens_rest_belongs_to_krakens_websocket_only(urls: dict[str, str], expected: bool) -> None:
+    assert Endpoints(**urls).has_rest is expected

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -131,9 +133,44 @@ async def test_body_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not caught.value.retryable
 
 
-async def test_bomb_is_bounded_by_what_it_unpacks_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    import gzip
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "deflate", "br"])
+async def test_answer_in_a_packing_that_was_not_asked_for_is_not_unpacked(encoding: str) -> None:
+    packed = gzip.compress(gzip.compress(b"\0" * 5_000_000))
+    async with client_of(response(packed, headers=f"Content-Encoding: {encoding}\r\n")) as client:
+        with pytest.raises(RestFailed, match="not asked for"):
+            await client("Trades")
 
+
+async def test_packed_answer_is_unpacked_and_one_that_is_broken_is_told() -> None:
+    packed = gzip.compress(b'{"error":[]}' * 1000)
+    for body, outcome in (
+        (packed, None),
+        (packed[:-9], "cut off"),
+        (packed[:9] + b"\xff" + packed[9:], "cannot be unpacked"),
+    ):
+        async with client_of(response(body, headers="Content-Encoding: GZIP\r\n")) as client:
+            if outcome is None:
+                assert await client("Trades") == b'{"error":[]}' * 1000
+                continue
+            with pytest.raises(RestFailed, match=outcome) as caught:
+                await client("Trades")
+            assert caught.value.retryable
+
+
+async def test_memory_for_a_bomb_is_bounded() -> None:
+    packed = gzip.compress(b"\0" * 60_000_000)
+    async with client_of(response(packed, headers="Content-Encoding: gzip\r\n")) as client:
+        await client._open()
+        tracemalloc.start()
+        try:
+            with pytest.raises(RestFailed, match="more than"):
+                await client("Trades")
+            assert tracemalloc.get_traced_memory()[1] < 4 * rest.MAX_BODY
+        finally:
+            tracemalloc.stop()
+
+
+async def test_bomb_is_bounded_by_what_it_unpacks_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rest, "MAX_BODY", 100_000)
     packed = gzip.compress(b"\0" * 50_000_000)
     async with client_of(response(packed, headers="Content-Encoding: gzip\r\n")) as client:

@@ -11,6 +11,7 @@ from helpers.rest import kraken_error, ohlc_body, param
 from helpers.wire import Wire, acks
 from krakenwire.book import format_timestamp
 from krakenwire.events import Backfilled, Gap, Ohlc, SubscribeRejected
+from krakenwire.protocol.continuity import candles as module
 from krakenwire.protocol.subscriptions import Key
 
 BTC = "BTC/USD"
@@ -205,3 +206,12 @@ def test_disconnect_alone_is_no_gap_of_candles() -> None:
     wire.disconnect()
     assert [gap for gap in wire.told(Gap) if gap.of == "ohlc"] == []
     assert wire.told(SubscribeRejected) == []
+
+
+def test_candles_of_ever_more_symbols_are_given_and_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_STREAMS", 10)
+    wire = live()
+    for number in range(100):
+        wire.receive(frame((2, 3)).replace(b"BTC/USD", b"S%d/USD" % number))
+    assert len(wire.told(Ohlc)) == 100
+    assert len(wire.core.candles._streams) == 10

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from helpers.quiet import KEYS, QuietExchange
-from helpers.wire import S, ticker
+from helpers.wire import S, Wire, acks, ticker
 from krakenwire.book import BookUpdate
 from krakenwire.events import (
     BookInvalidated,
@@ -26,6 +26,7 @@ from krakenwire.events import (
     Unsubscribed,
 )
 from krakenwire.protocol.core import MAIN
+from krakenwire.protocol.liveness import witnesses
 from krakenwire.protocol.liveness.findings import Revived
 from krakenwire.protocol.subscriptions import Key
 
@@ -449,3 +450,37 @@ def test_our_own_stall_is_no_silence() -> None:
         wire.now += S
         wire.core.loop_stalled(S, wire.stamp(""))
     assert len(wire.told(Stalled)) == 1, "but stalls hide none"
+
+
+def test_messages_of_ever_more_symbols_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witnesses, "_MOST_HEARD", 50)
+    exchange = subscribed("ticker", warm=5)
+    wire = exchange.wire
+    heard = wire.core.sessions[0].liveness.heard
+    before = dict(heard.tickers)
+    for number in range(100):
+        wire.receive(ticker(f"S{number}/USD"))
+    assert len(heard.tickers) == len(before) + 100
+    exchange.run(5)
+    assert heard.tickers.keys() == before.keys() != set()
+
+
+def test_candles_of_a_symbol_that_never_traded_are_no_stall() -> None:
+    wire = Wire().start()
+    nothing = b'{"channel":"ohlc","type":"snapshot","timestamp":"2026-07-19T00:00:00.000000000Z","data":[]}'
+
+    def answer() -> None:
+        for request in wire.sent():
+            if request["method"] in ("subscribe", "unsubscribe"):
+                wire.receive(*acks(request))
+            if request["method"] == "subscribe":
+                wire.receive(nothing)
+
+    wire.subscribe(Key("ohlc", "NEW/USD", 1))
+    answer()
+    for _ in range(400):
+        wire.receive(b'{"channel":"heartbeat"}')
+        wire.advance(1)
+        answer()
+    assert wire.closed == []
+    assert wire.told(Stalled) == []

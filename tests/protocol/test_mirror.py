@@ -369,6 +369,21 @@ def test_ticker_that_both_had_is_not_told_again(mirror: Mirror) -> None:
     assert len(mirror.told(Ticker)) == 1
 
 
+def test_snapshot_of_a_quiet_ticker_on_the_follower_does_not_put_it_ahead(mirror: Mirror) -> None:
+    def told(last: float, tick: int) -> bytes:
+        return ticker(last=last).replace(b'"bid":', f'"timestamp":"{timestamp(tick)}","bid":'.encode(), 1)
+
+    mirror.ask(Key("ticker", BTC, "trades"))
+    mirror.both(told(1.0, 1))
+    mirror.disconnect(TWO)
+    mirror.back(TWO, told(1.0, 2))  # stamped when it was sent
+    mirror.advance(5)
+    mirror.receive(told(2.0, 3), connection=TWO)
+    mirror.receive(told(2.0, 3), connection=ONE)
+    assert not mirror.told(LeaderChanged)
+    assert [str(each.last) for each in mirror.told(Ticker)] == ["1.0", "2.0"]
+
+
 def test_candles_of_both_are_one_stream(mirror: Mirror) -> None:
     mirror.ask(Key("ohlc", BTC, 1))
     assert len([event for event in mirror.both(ohlc()) if isinstance(event, Ohlc)]) == 1
@@ -387,6 +402,19 @@ def test_trades_of_both_are_one_stream_without_holes(mirror: Mirror) -> None:
     mirror.receive(trades(6), connection=TWO)
     assert [event.trade_id for event in mirror.told(Trade)] == [1, 2, 3, 4, 5, 6]
     assert not mirror.told(Gap)
+
+
+def test_refusal_of_one_does_not_give_up_the_trades_that_the_other_has(mirror: Mirror) -> None:
+    mirror.ask(Key("trade", BTC))
+    mirror.both(trades(1), trades(5))
+    mirror.disconnect(TWO)
+    mirror._read = len(mirror.actions)
+    mirror.connect(TWO)
+    (request,) = [each for each in mirror.sent(TWO) if each["params"]["channel"] == "trade"]
+    mirror.receive(refusal(request, "Currency pair not supported BTC/USD", BTC), connection=TWO)
+    assert not mirror.told(Gap)
+    mirror.receive(trades(2, 3, 4), connection=ONE)
+    assert [event.trade_id for event in mirror.told(Trade)] == [1, 2, 3, 4, 5]
 
 
 def test_status_is_told_once_and_of_the_new_leader_if_it_differs(mirror: Mirror) -> None:
@@ -584,6 +612,18 @@ def test_leader_of_the_ticker_that_stalls_is_left_unless_the_other_stalls_too(mi
     assert whats(mirror.news()) == ["Stalled", "Stalled"]
     mirror.disconnect(TWO)
     mirror.back(TWO)
+    stall(mirror, "ticker", ONE)
+    assert whats(mirror.news()) == ["Stalled", "LeaderChanged"]
+
+
+def test_stall_of_a_subscription_that_was_given_up_is_forgotten(mirror: Mirror) -> None:
+    key = Key("ticker", BTC, "trades")
+    mirror.ask(key)
+    stall(mirror, "ticker", TWO)
+    mirror.unsubscribe(key)
+    mirror.acknowledge(*BOTH)
+    mirror.ask(key)
+    mirror.news()
     stall(mirror, "ticker", ONE)
     assert whats(mirror.news()) == ["Stalled", "LeaderChanged"]
 

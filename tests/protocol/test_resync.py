@@ -67,6 +67,14 @@ def test_book_that_never_recovers_is_handled_for_ever() -> None:
     assert not retry.quarantined
 
 
+def test_book_that_is_still_tried_waits_no_longer_than_one_in_quarantine() -> None:
+    waits = []
+    for seed in range(50):
+        books = policy(seed, resync_attempts=40, resync_backoff=0.2, quarantine=2.0)
+        waits += [books.failed(X, 100 * S).not_before - 100 * S for _ in range(40)]
+    assert S < max(waits) <= 2 * S
+
+
 def test_recovery_tells_how_long_it_took_and_how_many_snapshots() -> None:
     books = policy()
     for moment in (100, 101, 103):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.rest import RestTape, kraken_error, param, tick_ns, trades_body
-from helpers.wire import S, Wire, acks, trades
+from helpers.wire import S, Wire, acks, timestamp, trades
 from krakenwire.events import Backfilled, Gap, SubscribeRejected, Trade
 from krakenwire.protocol.core import MAIN
 from krakenwire.protocol.outputs import Fetch
@@ -137,6 +137,16 @@ def test_slower_second_connection_repeats_and_counts_not_anew() -> None:
     over_second(wire, trades(6))
     assert ids(wire) == [5, 6, 7]
     assert core.trades.repeated == 1
+
+
+def test_time_that_rest_tells_more_finely_is_no_new_count() -> None:
+    """REST tells nanoseconds, a WebSocket microseconds: of two of one moment the earlier may seem to be later."""
+    wire = live()
+    wire.receive(trades(5, 6, 7))
+    wire.core.trades.hold(BTC, "public~")
+    moment = timestamp(7).removesuffix("Z")
+    over_second(wire, trades(6).replace(timestamp(6).encode(), f"{moment}001Z".encode()))
+    assert (ids(wire), gaps(wire)) == ([5, 6, 7], [])
 
 
 # --- the snapshot after a reconnect ----------------------------------------------------------------------------------
@@ -601,3 +611,27 @@ def test_two_connections_give_what_either_has_and_fetch_only_what_neither_has(da
     fetched_ids = {event.trade_id for event in wire.told(Trade) if event.source == "backfill"}
     assert fetched_ids <= neither | (losses[0] | losses[1])
     assert neither <= fetched_ids
+
+
+def test_trade_that_comes_after_the_unsubscribe_is_nothing_to_go_on_from() -> None:
+    wire = live()
+    wire.receive(trades(7))
+    wire.unsubscribe(TRADE)
+    for request in wire.sent():
+        wire.receive(*acks(request))
+    wire.receive(trades(8))
+    wire.advance(600)
+    wire.subscribe(TRADE)
+    for request in wire.sent():
+        wire.receive(*acks(request))
+    wire.receive(trades(1000))
+    wire.advance(5)
+    assert ids(wire) == [7, 8, 1000]
+    assert wire.fetches() == []
+
+
+def test_trades_of_symbols_that_nobody_wants_are_not_remembered() -> None:
+    wire = live()
+    wire.receive(trades(7), *(trades(number, symbol=f"S{number}/USD") for number in range(100)))
+    assert len(wire.told(Trade)) == 101
+    assert list(wire.core.trades._streams) == [BTC]

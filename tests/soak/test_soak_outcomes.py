@@ -112,3 +112,12 @@ def test_kind_that_touched_nothing_is_told() -> None:
 def test_percentiles_of_nothing_are_none() -> None:
     assert percentiles([]) == {}
     assert percentiles([3.0, 1.0, 2.0]) == {"p50": 2.0, "p90": 3.0, "p99": 3.0, "max": 3.0}
+
+
+def test_connection_that_the_client_had_left_finds_nothing_though_the_exchange_goes_on_with_it() -> None:
+    # The same message came rightly over the connection that took its place.
+    believed = [Believed("public", "BTC/USD", 5, 11 * S)]
+    left = told("Disconnected", 10.5, terminal=False, reason="no frame for 4 s")
+    verdict = judge([fault(1)], [outcome("found", 1)], left, told("Reconnected", 10.8), believed=believed)
+    assert verdict.outcomes == {"lose_update": {"gone": 1}}
+    assert verdict.missed == []

@@ -9,7 +9,7 @@ import pytest
 from krakenwire.sim.feed.feed import Feed, Stream
 from krakenwire.sim.instruments import select
 from krakenwire.sim.market.market import Market
-from soak.shadow import Shadow, sent_checksum
+from soak.shadow import Shadow, sent_checksum, sent_timestamp
 
 
 class Life:
@@ -72,6 +72,34 @@ def test_message_behind_a_later_one_is_found_by_its_time() -> None:
     assert shadow.take(first) == "healed"
     assert shadow.take(life.next()) == "healed"
     assert shadow.take(first) == "found"
+
+
+def test_time_altered_to_that_of_an_earlier_message_does_not_make_a_right_book_wrong() -> None:
+    life = Life()
+    shadow = life.shadow()
+    first = life.next()
+    shadow.note(first)
+    assert shadow.take(first) == "healed"
+    shadow.note(life.next())  # lost
+    snapshot = life.feed.snapshot(life.stream)
+    shadow.note(snapshot)
+    assert sent_checksum(snapshot) != sent_checksum(first)
+    skewed = snapshot.replace(sent_timestamp(snapshot), sent_timestamp(first))
+    assert shadow.take(skewed) == "healed"
+
+
+def test_lost_update_is_found_although_the_time_of_the_next_is_altered_to_that_of_an_earlier_message() -> None:
+    outcomes = set()
+    for seed in range(40):
+        life = Life(seed=seed)
+        shadow, first = life.shadow(), life.next()
+        shadow.note(first)
+        shadow.take(first)
+        shadow.note(life.next())  # lost
+        later = life.next()
+        shadow.note(later)
+        outcomes.add(shadow.take(later.replace(sent_timestamp(later), sent_timestamp(first))))
+    assert outcomes == {"found", "healed"}
 
 
 def test_book_that_is_not_held_begins_with_its_snapshot() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from krakenwire.book.figures import BookSide, Figures
 from krakenwire.book.reasons import TOP
 from krakenwire.book.snapshot import BookSnapshot, import_numpy, level_count
-from krakenwire.errors import BookUnsynced, ConnectionClosed
+from krakenwire.errors import BookUnsynced, ConnectionClosed, anew
 from krakenwire.events import Level
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Book(Figures):
             finally:
                 self._waiters.discard(waiter)
         if self._error is not None:
-            raise self._error.with_traceback(None)  # raised for each who waits: the trace must not grow
+            raise anew(self._error)
         self._seen = self._version
 
     async def synced(self, timeout: float | None = None) -> None:

@@ -13,7 +13,7 @@ from krakenwire.cli.exits import reports_errors
 from krakenwire.cli.interrupt import Interrupt
 from krakenwire.cli.ladder import BAR, View, rows_that_fit
 from krakenwire.cli.metrics import DEFAULT_ADDR, MetricsAddrOption, MetricsPortOption, serve_metrics
-from krakenwire.cli.options import BundlesOption, DepthOption, JsonOption, UrlOption, make_client
+from krakenwire.cli.options import BundlesOption, DepthOption, JsonOption, MirrorOption, UrlOption, make_client
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.cli.screen import can_draw, drawing
 
@@ -43,6 +43,7 @@ def book(
         float | None, typer.Option("--seconds", min=0, metavar="S", help="End after so long.", show_default=False)
     ] = None,
     url: UrlOption = None,
+    mirror: MirrorOption = False,
     metrics_port: MetricsPortOption = None,
     metrics_addr: MetricsAddrOption = DEFAULT_ADDR,
     bundles: BundlesOption = None,
@@ -62,6 +63,7 @@ def book(
             updates=updates,
             seconds=seconds,
             url=url,
+            mirror=mirror,
             metrics=(metrics_port, metrics_addr),
             bundles=bundles,
             json=json,
@@ -77,12 +79,13 @@ async def _book(
     updates: int | None,
     seconds: float | None,
     url: str | None,
+    mirror: bool,
     metrics: tuple[int | None, str],
     bundles: str | None,
     json: bool,
 ) -> None:
     console = Console()
-    client = make_client(url, bundles=bundles)
+    client = make_client(url, mirror=mirror, bundles=bundles)
     with Interrupt() as interrupt:
         async with (
             interrupt.ends(),

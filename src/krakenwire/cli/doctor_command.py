@@ -39,9 +39,7 @@ def doctor(
     """
     found = Endpoints.from_environment(os.environ)
     endpoints = Endpoints(public=url, rest=found.rest) if url else found
-    # A server of one's own that names no REST beside it is not asked about Kraken's.
-    is_elsewhere = endpoints.public != Endpoints().public and endpoints.rest == Endpoints().rest
-    report = asyncio.run(run(endpoints.public, timeout, rest_url=None if is_elsewhere else endpoints.rest))
+    report = asyncio.run(run(endpoints.public, timeout, rest_url=endpoints.rest if endpoints.has_rest else None))
     if json:
         print_json(report.as_dict())
     else:

@@ -85,10 +85,15 @@ def _value(value: Any) -> Any:
     return as_object(value) if isinstance(value, Message) else value
 
 
+_OF_CONNECTIONS = (Connected, Disconnected, Reconnected)
+"""With a mirror there are two, and which of them it is says how bad it is."""
+
+
 def as_line(event: Event) -> str:
     """One line: what it is, of which symbol, and what it says."""
     kind = type(event).__name__
-    return f"{kind:<15} {getattr(event, 'symbol', None) or '-':<10} {_says(event)}"
+    whose = event.connection if isinstance(event, _OF_CONNECTIONS) else getattr(event, "symbol", None)
+    return f"{kind:<15} {whose or '-':<10} {_says(event)}"
 
 
 def level_text(level: Level | None) -> str:

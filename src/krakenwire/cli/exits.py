@@ -15,6 +15,7 @@ from krakenwire.errors import (
     ConnectFailed,
     ConnectionClosed,
     KrakenwireError,
+    RestFailed,
     SubscriptionTimeout,
     UsageError,
 )
@@ -49,7 +50,7 @@ def exit_code(error: Exception) -> int:
     """The exit code that tells what kind of error it was."""
     if isinstance(error, UsageError):
         return USAGE
-    if isinstance(error, ConnectFailed | ConnectionClosed | SubscriptionTimeout):
+    if isinstance(error, ConnectFailed | ConnectionClosed | RestFailed | SubscriptionTimeout):
         return UNREACHABLE
     return WRONG
 

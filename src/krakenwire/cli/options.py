@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from krakenwire.client import Client
 from krakenwire.events import Event
-from krakenwire.net.endpoints import WEBSOCKET_SCHEMES, Endpoints, parse_url
+from krakenwire.net.endpoints import PUBLIC_VARIABLE, WEBSOCKET_SCHEMES, Endpoints, parse_url
 from krakenwire.protocol.wire.symbols import normalise
 from krakenwire.sim.instruments import Listing, default_listings, select
 
@@ -17,6 +18,7 @@ __all__ = [
     "BundlesOption",
     "DepthOption",
     "JsonOption",
+    "MirrorOption",
     "RateOption",
     "SeedOption",
     "SimulatedSymbolsOption",
@@ -35,7 +37,8 @@ UrlOption = Annotated[
     typer.Option(
         "--url",
         metavar="WS_URL",
-        help="Where to connect to; otherwise what KRAKEN_WS_PUBLIC_URL says, otherwise Kraken.",
+        help="Where to connect to; otherwise what KRAKEN_WS_PUBLIC_URL says, otherwise Kraken. "
+        "KRAKEN_SPOT_URL says where its REST API is.",
         show_default=False,
     ),
 ]
@@ -47,6 +50,9 @@ BundlesOption = Annotated[
         help="Leave the evidence of each book that is found wrong in this directory; `krakenwire replay` plays it.",
         show_default=False,
     ),
+]
+MirrorOption = Annotated[
+    bool, typer.Option("--mirror", help="Over two connections, so that the end of one is no loss; twice the traffic.")
 ]
 DepthOption = Annotated[int, typer.Option("--depth", metavar="N", help="Levels a side: 10, 25, 100, 500 or 1000.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Of the simulated market.")]
@@ -67,17 +73,19 @@ SimulatedSymbolsOption = Annotated[
 def make_client(
     url: str | None,
     *,
+    mirror: bool = False,
     bundles: str | None = None,
     on_events: Callable[[Sequence[Event]], object] | None = None,
 ) -> Client:
-    """A client of `url`, or of whatever the environment says.
+    """A client of `url`, or of whatever the environment says; where its REST is, the environment says in any case.
 
     Raises:
         UsageError: naming the option or the variable whose URL cannot work, or the directory.
     """
     if url:
         parse_url(url, WEBSOCKET_SCHEMES, "--url")
-    return Client(Endpoints(public=url) if url else None, bundles=bundles, on_events=on_events)
+    endpoints = Endpoints.from_environment(os.environ | {PUBLIC_VARIABLE: url}) if url else None
+    return Client(endpoints, mirror=mirror, bundles=bundles, on_events=on_events)
 
 
 def split_symbols(values: Iterable[str] | None) -> list[str]:

@@ -15,7 +15,7 @@ from krakenwire.clock import NS_PER_S, Clock
 from krakenwire.errors import FrameError, UsageError
 from krakenwire.events import BookInvalidated, Event, Gap, Undecodable
 from krakenwire.journal import FrameReplay, RecordedFrame, read_frames
-from krakenwire.journal.bundle import FRAMES_FILE, Bundle, is_bundle, read_bundle
+from krakenwire.journal.bundle import BUNDLE_FILE, FRAMES_FILE, Bundle, is_bundle, read_bundle
 from krakenwire.protocol.report import Report
 
 __all__ = ["STDIN", "Replayed", "replay_file"]
@@ -71,6 +71,11 @@ def replay_file(
     if file != STDIN and is_bundle(file):
         bundle = read_bundle(file)
         played = os.path.join(file, FRAMES_FILE)
+    elif os.path.isdir(file):
+        raise UsageError(
+            f"{file} is a directory, but no bundle: there is no {BUNDLE_FILE} in it; "
+            f"bundles are played by their own names, as in {os.path.join(file, '*')}"
+        )
     problems: list[str] = []
     wrong = 0
     last_found: BookInvalidated | None = None

@@ -12,11 +12,30 @@ from krakenwire.cli.event_text import as_line, as_object
 from krakenwire.cli.exits import reports_errors
 from krakenwire.cli.interrupt import Interrupt
 from krakenwire.cli.metrics import DEFAULT_ADDR, MetricsAddrOption, MetricsPortOption, serve_metrics
-from krakenwire.cli.options import BundlesOption, DepthOption, JsonOption, UrlOption, make_client, split_symbols
+from krakenwire.cli.moments import since_of
+from krakenwire.cli.options import (
+    BundlesOption,
+    DepthOption,
+    JsonOption,
+    MirrorOption,
+    UrlOption,
+    make_client,
+    split_symbols,
+)
 from krakenwire.cli.output import print_json, print_line
 from krakenwire.errors import UsageError
-from krakenwire.events import BookInvalidated, BookQuarantined, BookResynced, Connected, Disconnected, Event
+from krakenwire.events import (
+    BookInvalidated,
+    BookQuarantined,
+    BookResynced,
+    Connected,
+    Disconnected,
+    Event,
+    LeaderChanged,
+    Stalled,
+)
 from krakenwire.hub import Reader
+from krakenwire.since import Since
 
 __all__ = ["EXAMPLES", "stream"]
 
@@ -25,10 +44,11 @@ EXAMPLES = (
     "krakenwire stream book ticker -s BTC/USD -s ETH/USD --depth 100",
     "krakenwire stream trade --symbol all --json | jq -r '[.symbol, .price, .qty] | @tsv'",
     "krakenwire stream ohlc -s ETH/USD --interval 5 --seconds 60",
+    "krakenwire stream trade -s BTC/USD --since 15m",
 )
 
 CHANNELS = ("book", "trade", "ticker", "ohlc", "instrument")
-_TOLD = (Disconnected, Connected, BookInvalidated, BookQuarantined, BookResynced)
+_TOLD = (Disconnected, Connected, LeaderChanged, Stalled, BookInvalidated, BookQuarantined, BookResynced)
 """They explain what the stream shows or does not show."""
 
 
@@ -53,6 +73,16 @@ def stream(
     ] = None,
     depth: DepthOption = 10,
     interval: Annotated[int, typer.Option("--interval", metavar="MIN", help="Of ohlc: minutes of a candle.")] = 1,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="Of trade alone, or ohlc alone: begin so long ago (90s, 15m, 2h, 1d), or at a time "
+            "(2026-11-22T14:00:00Z); history comes by REST.",
+            show_default=False,
+        ),
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option("--count", "-n", min=1, metavar="N", help="End after so many events.", show_default=False),
@@ -61,6 +91,7 @@ def stream(
         float | None, typer.Option("--seconds", min=0, metavar="S", help="End after so long.", show_default=False)
     ] = None,
     url: UrlOption = None,
+    mirror: MirrorOption = False,
     metrics_port: MetricsPortOption = None,
     metrics_addr: MetricsAddrOption = DEFAULT_ADDR,
     bundles: BundlesOption = None,
@@ -80,9 +111,11 @@ def stream(
             "all" if wanted == ["all"] else wanted,
             depth=depth,
             interval=interval,
+            since=since_of(since),
             count=count,
             seconds=seconds,
             url=url,
+            mirror=mirror,
             metrics=(metrics_port, metrics_addr),
             bundles=bundles,
             json=json,
@@ -96,21 +129,25 @@ async def _stream(
     *,
     depth: int,
     interval: int,
+    since: Since | None,
     count: int | None,
     seconds: float | None,
     url: str | None,
+    mirror: bool,
     metrics: tuple[int | None, str],
     bundles: str | None,
     json: bool,
 ) -> None:
     notes = _Notes()
-    client = make_client(url, bundles=bundles, on_events=notes.tell)
+    printer = _Printer(count, json)
+    client = make_client(url, mirror=mirror, bundles=bundles, on_events=notes.tell)
     # Made before the client is connected: what cannot be asked for is refused at once.
     reader = client.stream(
         *channels,
         symbols=symbols,
         depth=depth,
         interval=interval,
+        since=since,
         policy="drop_oldest",  # a book's messages are wanted one by one here, not the newest only
         on_loss="yield",
     )
@@ -119,25 +156,33 @@ async def _stream(
             notes.are_wanted = True
             try:
                 async with interrupt.ends(seconds):
-                    await _print(reader, count, json)
+                    await printer.run(reader)
             finally:
                 notes.are_wanted = False  # what follows is only our own close
-    statistics = reader.statistics()
-    lost = f", {statistics.dropped} dropped" if statistics.dropped else ""
-    plural = "" if statistics.delivered == 1 else "s"
-    typer.echo(f"{statistics.delivered} event{plural}{lost}", err=True)
+    dropped = reader.statistics().dropped
+    lost = f", {dropped} dropped" if dropped else ""
+    plural = "" if printer.printed == 1 else "s"
+    typer.echo(f"{printer.printed} event{plural}{lost}", err=True)
 
 
-async def _print(reader: Reader[Event], count: int | None, json: bool) -> None:
-    printed = 0
-    async for event in reader:
-        if json:
-            print_json(as_object(event))
-        else:
-            print_line(as_line(event))
-        printed += 1
-        if printed == count:
-            return
+class _Printer:
+    """Prints events, `count` at most, and counts them: those of the past too, which are in no reader's account."""
+
+    def __init__(self, count: int | None, json: bool) -> None:
+        self.printed = 0
+        self._count = count
+        self._json = json
+
+    async def run(self, reader: Reader[Event]) -> None:
+        """Print what `reader` gives."""
+        async for event in reader:
+            if self._json:
+                print_json(as_object(event))
+            else:
+                print_line(as_line(event))
+            self.printed += 1
+            if self.printed == self._count:
+                return
 
 
 class _Notes:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from krakenwire.book import Book
 from krakenwire.book.shared import SharedBook
 from krakenwire.clock import Clock, timeout
-from krakenwire.errors import ConnectFailed, ConnectionClosed, RestFailed, UsageError
+from krakenwire.errors import ConnectFailed, ConnectionClosed, RestFailed, UsageError, anew
 from krakenwire.events import LIFECYCLE, Asset, Event, Instrument, Message, Stamp
 from krakenwire.feed.subscribing import Subscriber
 from krakenwire.hub import Hub, Interest
@@ -180,7 +180,7 @@ class Feed:
             self._log.end_window()
             self._ended.set()
             if self.evidence is not None:
-                await asyncio.to_thread(self.evidence.close)  # what was found is on its way to the disk
+                await self._finish_evidence(self.evidence)
 
     def opened(self) -> tuple[Pump, Subscriber]:
         """What serves an open feed.
@@ -195,7 +195,7 @@ class Feed:
         if self._pump is None or self._subscriber is None:
             raise UsageError("connect first: `async with Client() as kraken:` or `await kraken.connect()`")
         if self._failure is not None:
-            raise self._failure.with_traceback(None)  # raised for each who asks: the trace must not grow
+            raise anew(self._failure)
         return self._pump, self._subscriber
 
     @property
@@ -325,6 +325,13 @@ class Feed:
                 f"the exchange did not send its instruments within {seconds:g} s, so no symbol can be checked"
             ) from None
         self.opened()
+
+    async def _finish_evidence(self, evidence: Evidence) -> None:
+        """Wait until what was found is on the disk. Cancellation: partial, it gets there all the same."""
+        try:
+            await asyncio.to_thread(evidence.close)
+        except RuntimeError:  # the interpreter is ending and starts no thread: there is nobody left to keep waiting
+            evidence.close()
 
     def _see_instrument(self, event: Message) -> None:
         if isinstance(event, Asset):

@@ -138,12 +138,17 @@ class Observing:
 
 
 class BookReading:
-    """What one live book holds: its subscription, and the events after which it is another."""
+    """What one live book holds: its subscription, and the events after which it is another.
+
+    Attributes:
+        symbol: as it was asked for.
+        depth: levels a side.
+    """
 
     def __init__(self, feed: Feed, symbol: str, depth: int) -> None:
         self._feed = feed
-        self._symbol = symbol
-        self._depth = depth
+        self.symbol = symbol
+        self.depth = depth
         self._key: Key | None = None
         self._book: Book | None = None
 
@@ -151,10 +156,10 @@ class BookReading:
         """Ask for it and wait for Kraken's word. Cancellation: partial; `release` undoes it."""
         feed = self._feed
         _, subscriber = feed.opened()
-        keys_of(["book"], (), depth=self._depth)
-        (symbol,) = await feed.resolve((self._symbol,))
-        (key,) = keys_of(["book"], [symbol], depth=self._depth)
-        book = feed.new_book(symbol, self._depth)
+        keys_of(["book"], (), depth=self.depth)
+        (symbol,) = await feed.resolve((self.symbol,))
+        (key,) = keys_of(["book"], [symbol], depth=self.depth)
+        book = feed.new_book(symbol, self.depth)
 
         def attach(placement: Placement) -> None:
             book.attach(feed.core.book(placement))
@@ -180,7 +185,7 @@ class BookReading:
     def release(self) -> None:
         """Want it no longer; whoever waits on the book gets `ConnectionClosed`."""
         key, self._key = self._key, None
-        self.end(ConnectionClosed(f"the book of {self._symbol} was released"))
+        self.end(ConnectionClosed(f"the book of {self.symbol} was released"))
         if key is not None:
             self._feed.release([key])
 

@@ -44,6 +44,7 @@ class Brake:
         self._timers: dict[Inbox, Timer] = {}
         self._reasons: dict[str, str] = {}
         self._paused: set[str] = set()
+        self._is_applying = False
         self.is_due = False
 
     @property
@@ -90,17 +91,23 @@ class Brake:
         self.is_due = True
 
     def apply(self) -> None:
-        """Pause and resume what should be."""
-        while self.is_due:
-            self.is_due = False
-            wanted = {connection for held in self._held.values() for connection in held}
-            for connection in sorted(wanted - self._paused):
-                self._paused.add(connection)
-                self._pause(connection, self._reasons[connection])
-            for connection in sorted(self._paused - wanted):
-                self._paused.discard(connection)
-                self._reasons.pop(connection, None)
-                self._resume(connection)
+        """Pause and resume what should be; what is due out of the midst of that is seen to once it is done."""
+        if self._is_applying:
+            return
+        self._is_applying = True
+        try:
+            while self.is_due:
+                self.is_due = False
+                wanted = {connection for held in self._held.values() for connection in held}
+                for connection in sorted(wanted - self._paused):
+                    self._paused.add(connection)
+                    self._pause(connection, self._reasons[connection])
+                for connection in sorted(self._paused - wanted):
+                    self._paused.discard(connection)
+                    self._reasons.pop(connection, None)
+                    self._resume(connection)
+        finally:
+            self._is_applying = False
 
     def _expired(self, inbox: Inbox) -> None:
         self._timers.pop(inbox, None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from krakenwire.clock import Clock
-from krakenwire.errors import ReaderOverrun, UsageError
+from krakenwire.errors import ReaderOverrun, UsageError, anew
 from krakenwire.events import Event, Loss
 from krakenwire.hub.interest import DEFAULT_BLOCK_LIMIT, DEFAULT_CAPACITY, Delivery, Interest, Policy, ReaderStatistics
 from krakenwire.hub.newest import Newest
@@ -138,7 +138,9 @@ class Inbox:
     def end(self, error: BaseException) -> None:
         """Nothing more will come; once what waits is taken, `take` raises `error`."""
         if self._over is None:
-            self._finish(error, self.rest())
+            rest = self.rest()  # which may find that it is to be cut off
+            if self._over is None:
+                self._finish(error, rest)
         self.wake()
 
     def wake(self) -> None:
@@ -216,6 +218,10 @@ class Inbox:
         if self._over is None:
             self._finish(ReaderOverrun(self.capacity, block_limit=self.block_limit), self.rest())
             self.wake()
+
+    def part(self) -> None:
+        """Its reader is no more: inbox and ring let go of each other, so that what waits is gone at once."""
+        self.ring.leave(self)
 
     def hold_no_more(self) -> None:
         """It keeps no connection from being read any more; harmless if it did not."""
@@ -295,7 +301,7 @@ class Inbox:
             self.index = stop
             batch = self.events[start:stop]
         if not batch and self._over is not None:
-            raise self._over.with_traceback(None)  # raised each time it is asked for: the trace must not grow
+            raise anew(self._over)
         if self.is_holding and self._is_drained():
             self.hold_no_more()
         return batch

@@ -73,8 +73,18 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"capacity_bytes must be at least 1 byte, or None, not {self.capacity_bytes!r}")
         if self.block_limit <= 0:
             raise UsageError(f"block_limit must be greater than 0 seconds, not {self.block_limit!r}")
+        if self.name is not None and not _is_text(self.name):
+            raise UsageError(f"name must be text that can be encoded as UTF-8, or None, not {self.name!r}")
         if self.on_loss not in ("raise", "yield"):
             raise UsageError(f"on_loss must be 'raise' or 'yield', not {self.on_loss!r}")
+
+
+def _is_text(name: object) -> bool:
+    """Whether metrics can show it: one that they cannot would cost the whole scrape."""
+    try:
+        return isinstance(name, str) and name.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 class ReaderStatistics(msgspec.Struct, frozen=True, kw_only=True):

@@ -122,11 +122,13 @@ class Reader(Generic[T_co]):
         Raises:
             DataLost: something is missing here; running it again goes on after it.
             ReaderOverrun: the policy is `disconnect` or `block` and the callback was too slow.
-            UsageError: it is a coroutine function, or another task reads the reader already.
+            UsageError: it is no plain function, or another task reads the reader already.
             Whatever subscribing may raise.
         """
         if inspect.iscoroutinefunction(callback):
             raise UsageError("run() calls plain functions; iterate the reader with `async for` to await something")
+        if not callable(callback):
+            raise UsageError(f"run() calls a function with each event; {callback!r} cannot be called")
         calling = Calling(self._inbox, callback)
         with suppress(StopAsyncIteration):
             while True:
@@ -174,13 +176,16 @@ class Reader(Generic[T_co]):
         return f"<Reader {self.name!r} {self._state}>"
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
-        if getattr(self, "_state", "closed") != "open":
+        if getattr(self, "_state", None) is None:  # it was refused while it was made
+            return
+        if self._state != "open":
+            self._inbox.part()
             return
         what, self._state = repr(self), "closed"
         # It may be collected at any allocation, in the midst of a publication, or on another thread: the loop releases
         # it when it has a turn. A loop that is closed has nothing left to release.
         with suppress(RuntimeError):
-            cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(self._release)
+            cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(_give_back, self._release, self._inbox)
         if not self._inbox.is_over:
             _warn(f"unclosed {what}; use `async with` or aclose()", ResourceWarning, source=self, stacklevel=2)
 
@@ -245,3 +250,9 @@ class _Batches(AsyncIterator[list[T_co]], Generic[T_co]):
 
     async def __anext__(self) -> list[T_co]:
         return await self._reader.next_batch(self._max_events, self._max_wait)
+
+
+def _give_back(release: Callable[[], None], inbox: Inbox) -> None:
+    """Of a reader that was dropped while it was open: nobody reads it any more."""
+    release()
+    inbox.part()

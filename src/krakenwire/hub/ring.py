@@ -137,7 +137,7 @@ class Ring:
 
     def leave(self, inbox: Inbox) -> None:
         """`inbox` reads it no more."""
-        del self.inboxes[inbox]
+        self.inboxes.pop(inbox, None)
         for others in (self.sleepers, self.watchers, self.ahead):
             others.pop(inbox, None)
         self._idle_bounds = None  # the present bounds may be too low now: then they are seen to once too often

@@ -135,8 +135,9 @@ class Evidence:
         self._baseless.clear()
 
     def _learn(self, instrument: Instrument) -> None:
-        for (_, symbol), trail in self._trails.items():
-            if symbol == instrument.symbol:
+        for group in set(self._groups.values()):  # a connection or two, where there may be hundreds of trails
+            trail = self._trails.get((group, instrument.symbol))
+            if trail is not None:
                 trail.set_precision(instrument)
 
     def _forget(self, connection: str) -> None:
@@ -151,9 +152,13 @@ class Evidence:
         if self._submitted - self._finished >= MOST_WAITING:
             self._skipped += 1
             return
-        self._submitted += 1
         instrument = self._core.catalogue.get(found.symbol)
-        self._writer.submit(self._write, found, trail, instrument)
+        try:
+            self._writer.submit(self._write, found, trail, instrument)
+        except RuntimeError:  # the interpreter is ending, while a feed in a thread of its own has not noticed yet
+            self._skipped += 1
+            return
+        self._submitted += 1
 
     def _write(self, found: BookInvalidated, trail: _Trail | None, instrument: Instrument | None) -> None:
         """In the writer's thread; nobody else has the trail any more."""
@@ -261,6 +266,8 @@ def _usable(directory: str | Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
+    except FileExistsError as error:
+        raise UsageError(f"bundles cannot be written to {path}: it is no directory") from error
     except OSError as error:
         raise UsageError(f"bundles cannot be written to {path}: {error.strerror or error}") from error
     return path

@@ -9,14 +9,17 @@ from urllib.parse import SplitResult, urlsplit
 
 from krakenwire.errors import UsageError
 
-__all__ = ["Endpoints", "is_loopback", "parse_url", "shown"]
+__all__ = ["PUBLIC_VARIABLE", "Endpoints", "is_loopback", "parse_url", "shown"]
 
 WEBSOCKET_SCHEMES = ("wss", "ws")
 REST_SCHEMES = ("https", "http")
 
+_KRAKENS_REST = "https://api.kraken.com"
+
+PUBLIC_VARIABLE = "KRAKEN_WS_PUBLIC_URL"
 _VARIABLES = {
     "rest": "KRAKEN_SPOT_URL",
-    "public": "KRAKEN_WS_PUBLIC_URL",
+    "public": PUBLIC_VARIABLE,
     "auth": "KRAKEN_WS_AUTH_URL",
     "l3": "KRAKEN_WS_L3_URL",
 }
@@ -39,13 +42,23 @@ class Endpoints:
     public: str = "wss://ws.kraken.com/v2"
     auth: str = "wss://ws-auth.kraken.com/v2"
     l3: str = "wss://ws-l3.kraken.com/v2"
-    rest: str = "https://api.kraken.com"
+    rest: str = _KRAKENS_REST
 
     def __post_init__(self) -> None:
         parse_url(self.public, WEBSOCKET_SCHEMES, "Endpoints.public")
         parse_url(self.auth, WEBSOCKET_SCHEMES, "Endpoints.auth")
         parse_url(self.l3, WEBSOCKET_SCHEMES, "Endpoints.l3")
         parse_url(self.rest, REST_SCHEMES, "Endpoints.rest")
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether `rest` is of the exchange that `public` is of.
+
+        A public URL that is not Kraken's, beside a REST URL that was left at Kraken's, is another exchange: what one
+        of them missed the other does not know.
+        """
+        host = urlsplit(self.public).hostname or ""
+        return self.rest != _KRAKENS_REST or f".{host}".endswith(".kraken.com")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Endpoints:

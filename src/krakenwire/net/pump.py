@@ -188,13 +188,22 @@ class Pump:
         retryable, retry_after = False, None
         try:
             if self._rest is None:
-                error = "no REST API is configured"
+                error = "no REST API is configured: KRAKEN_SPOT_URL or Endpoints(rest=...) tells where it is"
             else:
-                body = await self._rest(fetch.call, fetch.params)
+                answer: object = await self._rest(fetch.call, fetch.params)  # the user's, perhaps
+                if isinstance(answer, bytes):
+                    body = answer
+                else:
+                    error = f"rest= must give the body as bytes, not as {type(answer).__name__}"
         except RestFailed as failure:
             error, retryable, retry_after = failure.text, failure.retryable, failure.retry_after
         except UsageError as failure:
             error = str(failure)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            error = "it cancelled itself"  # whoever waits for it is told
         except Exception as defect:
             _log.exception("REST %s could not be made", fetch.call)
             error = type(defect).__name__

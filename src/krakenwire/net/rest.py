@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import ssl
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ RestCaller = Callable[[str, tuple[tuple[str, str], ...]], Awaitable[bytes]]
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of an answer: a thousand trades have 80 thousand, all of AssetPairs about a million."""
+
+_GZIP = 31
+"""What zlib calls it."""
 
 _RETRYABLE_STATUSES = frozenset({408, 425, 429})
 """Besides all of 5xx."""
@@ -139,7 +143,7 @@ class RestClient:
                 proxy=self._proxy,
                 trust_env=False,
                 follow_redirects=False,
-                headers={"User-Agent": f"krakenwire/{__version__}"},
+                headers={"User-Agent": f"krakenwire/{__version__}", "Accept-Encoding": "gzip"},
                 limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
             )
         except (ImportError, ValueError) as error:  # its text may hold the proxy with its password
@@ -149,14 +153,26 @@ class RestClient:
 
 
 async def _read(response: httpx.Response, call: str) -> bytes:
-    """The body, as far as it is bounded."""
+    """The body, as far as it is bounded; unpacked here, for httpx bounds not what a part becomes, nor how often."""
+    packing = response.headers.get("content-encoding", "identity").strip().lower()
+    if packing not in ("identity", "gzip"):
+        raise RestFailed(call, "an answer that is packed in a way that was not asked for")
+    unpack = zlib.decompressobj(_GZIP) if packing == "gzip" else None
     parts: list[bytes] = []
     size = 0
-    async for part in response.aiter_bytes():
-        size += len(part)
+    async for part in response.aiter_raw():
+        plain = part
+        if unpack is not None:
+            try:
+                plain = unpack.decompress(part, MAX_BODY + 1 - size)
+            except zlib.error:
+                raise RestFailed(call, "an answer that cannot be unpacked") from None
+        size += len(plain)
         if size > MAX_BODY:
             raise RestFailed(call, f"an answer of more than {MAX_BODY} bytes", retryable=False)
-        parts.append(part)
+        parts.append(plain)
+    if unpack is not None and not unpack.eof:
+        raise RestFailed(call, "an answer that is cut off")
     return b"".join(parts)
 
 

@@ -8,51 +8,28 @@ so gives the same events and the same state. The shell around it (the pump, a re
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from krakenwire.book import BookState
-from krakenwire.book.reasons import MAX_DEPTH, is_symbol
 from krakenwire.errors import UsageError
 from krakenwire.events import LoopStalled, Stamp
 from krakenwire.protocol.books.auditor import AuditMethod, Auditor
 from krakenwire.protocol.clockoffset import Offset
+from krakenwire.protocol.connections import MAIN, Connections
 from krakenwire.protocol.continuity.candles import Candles
 from krakenwire.protocol.continuity.fetching import Fetcher, Params, Then
 from krakenwire.protocol.continuity.trades import Trades
-from krakenwire.protocol.mirror.mirror import MIRRORED, Mirror, group_of
 from krakenwire.protocol.options import Options
-from krakenwire.protocol.outputs import Action, Open, Outputs
-from krakenwire.protocol.passive import PassiveSession
+from krakenwire.protocol.outputs import Action, Outputs
+from krakenwire.protocol.placing import Placement, Placing
 from krakenwire.protocol.rotation import Every, Rotation, Schedule
 from krakenwire.protocol.session import Session
-from krakenwire.protocol.state import ConnectionState
-from krakenwire.protocol.statistics import ConnectionStatistics, Statistics, count, of_connection
-from krakenwire.protocol.subscriptions import Key, State, Subscription
+from krakenwire.protocol.statistics import ConnectionStatistics, Statistics
+from krakenwire.protocol.subscriptions import Key
 from krakenwire.protocol.wire.symbols import Catalogue
 
-__all__ = ["Core", "Placement"]
-
-MAIN = "public"
-"""The connection that is always wanted; further ones come and go with what does not fit on it."""
-
-
-class Placement(NamedTuple):
-    """Where a subscription is served: the session, and its identity there (a book may be deeper than asked)."""
-
-    session: Session
-    key: Key
-
-
-class _Placed:
-    """A subscription asked for, where it is served, and how many asked."""
-
-    __slots__ = ("count", "placement")
-
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
-        self.count = 0
+__all__ = ["MAIN", "Core", "Placement"]
 
 
 class Core:
@@ -95,9 +72,6 @@ class Core:
         self.catalogue = Catalogue()
         self.frames = 0
         self.n = 0
-        self._counted: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        """What connections that are no more had counted, by their name."""
-        self._passive = passive
         self._out = Outputs()
         self.events: list[Any] = self._out.events
         self._rng = random.Random(self.options.seed)
@@ -110,16 +84,20 @@ class Core:
         self._auditor = None if book_audit is None else Auditor(book_audit, self.options, self.fetcher, self._out)
         self._reconnect_at: int | None = None
         """When the schedule has the connections opened anew (monotonic ns)."""
-        self._sessions: dict[str, Session] = {}
-        self._placed: dict[Key, _Placed] = {}
-        self._serving: Counter[Placement] = Counter()
         if mirror and passive:
             raise UsageError("recorded frames cannot be mirrored: there is nothing to connect to")
-        self._mirror = Mirror(self.options, self._out, self.catalogue, self.candles, self._rng) if mirror else None
-        self._epochs: dict[str, int] = {}
-        """The last epochs of connections that are no more: a name that is used again goes on counting."""
-        if passive:
-            self._sessions[MAIN] = self._new_session(MAIN)
+        self._connections = Connections(
+            self.options,
+            self._out,
+            self.catalogue,
+            self._rng,
+            trades=self.trades,
+            candles=self.candles,
+            passive=passive,
+            mirror=mirror,
+        )
+        self._sessions, self._mirror = self._connections.sessions, self._connections.mirror
+        self._placing = Placing(self._connections)
 
     # --- inputs ------------------------------------------------------------------------------------------------------
 
@@ -127,7 +105,7 @@ class Core:
         """The client is used: its main connection is wanted."""
         self.n += 1
         if MAIN not in self._sessions:
-            self._open(MAIN)
+            self._connections.open(MAIN)
 
     def stop(self, reason: str) -> None:
         """The client is closed: no connection is wanted any more."""
@@ -154,27 +132,7 @@ class Core:
             UsageError: the core was not started, or there can be no book of a symbol or depth; nothing is wanted then.
         """
         self.n += 1
-        for key in keys:
-            if key.depth is not None and not (is_symbol(key.symbol) and 1 <= key.depth <= MAX_DEPTH):
-                raise UsageError(f"there can be no book of {key.symbol!r} with a depth of {key.depth}")
-        placements: list[Placement] = []
-        for key in keys:
-            placed = self._placed.get(key)
-            if placed is None:
-                placed = self._placed[key] = _Placed(self._place(key))
-                self._serving[placed.placement] += 1
-            elif self._is_retired(placed.placement.session):
-                placement = self._place(key)
-                self._release(placed.placement)
-                placed.placement = placement
-                self._serving[placement] += 1
-            placed.count += 1
-            session, served = placed.placement
-            if self._mirror is None:
-                session.subscribe(served)
-            else:
-                self._mirror.pair(session).subscribe(served)
-            placements.append(placed.placement)
+        placements = self._placing.subscribe(keys)
         self._flush(now)
         return placements
 
@@ -185,36 +143,18 @@ class Core:
             UsageError: if nobody wants one of them.
         """
         self.n += 1
-        for key in keys:
-            placed = self._placed.get(key)
-            if placed is None:
-                raise UsageError(f"{key} is not subscribed")
-            placed.count -= 1
-            if placed.count:
-                continue
-            del self._placed[key]
-            session, served = placed.placement
-            if self._release(placed.placement) and not self._is_retired(session):
-                if self._mirror is None:
-                    session.unsubscribe(served)
-                    self._retire_if_idle(session)
-                else:
-                    pair = self._mirror.pair(session)
-                    pair.unsubscribe(served)
-                    if not any(sub.desired for each in pair.sessions for sub in each.table):
-                        for each in pair.sessions:
-                            self._retire_if_idle(each)
+        self._placing.unsubscribe(keys)
         self._flush(now)
 
     def connecting(self, connection: str) -> None:
         """The shell begins to open `connection`."""
         self.n += 1
-        self._session(connection).open()
+        self._connections.named(connection).open()
 
     def connected(self, url: str, stamp: Stamp) -> None:
         """`stamp.connection` is open."""
         self.n += 1
-        session = self._session(stamp.connection)
+        session = self._connections.named(stamp.connection)
         session.connected(url, stamp, self.n)
         if self._schedule is not None and self._reconnect_at is None:
             self._reconnect_at = self._schedule.next_after(stamp)
@@ -230,7 +170,7 @@ class Core:
         nothing left, which is the shell's to tell.
         """
         self.n += 1
-        session = self._session(stamp.connection)
+        session = self._connections.named(stamp.connection)
         session.disconnected(reason, code, terminal, stamp, self.n)
         if session.name == MAIN and self._mirror is None:
             return
@@ -238,13 +178,13 @@ class Core:
             session.abandon(reason, stamp, self.n)
         self._collect()
         if session.retired:
-            self._forget_if_closed(session)
+            self._connections.forget_if_closed(session)
 
     def receive_frame(self, frame: bytes, stamp: Stamp) -> None:
         """A frame of `stamp.connection`, whole."""
         self.n += 1
         self.frames += 1
-        session = self._sessions.get(stamp.connection) or self._session(stamp.connection)
+        session = self._sessions.get(stamp.connection) or self._connections.named(stamp.connection)
         session.receive_frame(frame, stamp, self.n)
         if self._mirror is not None:
             self._mirror.collect_from(session.name)
@@ -313,7 +253,9 @@ class Core:
             UsageError: there is no such connection.
         """
         self.n += 1
-        self._rotation.add(self._in_turn() if connection is None else [self._session(connection).name], reason)
+        self._rotation.add(
+            self._connections.in_turn() if connection is None else [self._connections.named(connection).name], reason
+        )
         self._rotate(now)
         self._flush(now)
 
@@ -368,23 +310,15 @@ class Core:
 
     def statistics(self) -> Statistics:
         """What has been counted so far."""
-        total = sum(self._counted.values(), Counter())
-        symbols: set[str] = set()
-        for session in self._sessions.values():
-            total.update(count(session))
-            symbols.update(session.books)
+        total = self._connections.count()
         trades = self.trades
         total.update(repeated=trades.repeated, backfilled=trades.backfilled + self.candles.backfilled, lost=trades.lost)
-        names = Statistics.__struct_fields__
-        counted = {name: total[name] for name in names if name not in ("frames", "symbols", "instruments")}
-        return Statistics(frames=self.frames, symbols=len(symbols), instruments=len(self.catalogue), **counted)
+        total["frames"], total["instruments"] = self.frames, len(self.catalogue)
+        return Statistics(**{name: total[name] for name in Statistics.__struct_fields__})
 
     def connection_statistics(self) -> tuple[ConnectionStatistics, ...]:
         """Each connection that there is or was; what they have counted adds up to `statistics()`."""
-        names = dict.fromkeys((*self._sessions, *self._counted))
-        return tuple(
-            of_connection(name, self._sessions.get(name), self._counted.get(name, Counter())) for name in names
-        )
+        return self._connections.statistics()
 
     def clock_offset(self, now: Stamp) -> Offset | None:
         """The exchange's clock less ours at `now`, by the connection that knows it best; None if none does."""
@@ -397,28 +331,20 @@ class Core:
 
     def is_active(self, placement: Placement) -> bool:
         """Whether Kraken has acknowledged what is served there."""
-        session, key = placement
-        if self._mirror is not None:
-            return self._mirror.pair(session).is_active(key)
-        sub = session.table.get(key)
-        return sub is not None and sub.state is State.ACTIVE
+        return self._placing.is_active(placement)
 
     def book(self, placement: Placement) -> BookState | None:
         """The book that is served there, made if it is not there yet; None if there is no such placement any more."""
-        session, key = placement
-        if self._mirror is not None:
-            return self._mirror.pair(session).books.hold(key)
-        return session.keeper.hold(key)
+        return self._placing.book(placement)
 
     @property
     def main(self) -> tuple[str, ...]:
         """The main connection, and the one that mirrors it."""
-        return (MAIN,) if self._mirror is None else (MAIN, MAIN + MIRRORED)
+        return self._connections.main
 
     def is_vital(self, connection: str) -> bool:
         """Whether nothing is left without `connection`: it is the main one, and not mirrored by one that goes on."""
-        main = self._sessions.get(MAIN)
-        return connection in self.main and (self._mirror is None or main is None or self._mirror.is_retired(main))
+        return self._connections.is_vital(connection)
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
@@ -434,14 +360,6 @@ class Core:
         if self._mirror is not None:
             self._mirror.collect()
 
-    def _is_retired(self, session: Session) -> bool:
-        return session.retired if self._mirror is None else self._mirror.is_retired(session)
-
-    def _in_turn(self) -> list[str]:
-        """The connections in the order in which they are best opened anew."""
-        sessions = [session for session in self._sessions.values() if not session.retired]
-        return [session.name for session in (sessions if self._mirror is None else self._mirror.in_turn(sessions))]
-
     def _plan_reconnects(self, now: Stamp) -> None:
         at = now.received_mono_ns
         for session in self._sessions.values():
@@ -449,7 +367,7 @@ class Core:
                 self._rotation.add([session.name], "the engine is online again")
         if self._schedule is not None and self._reconnect_at is not None and at >= self._reconnect_at:
             self._reconnect_at = self._schedule.next_after(now)
-            self._rotation.add(self._in_turn(), "on schedule")
+            self._rotation.add(self._connections.in_turn(), "on schedule")
         self._rotate(now)
 
     def _rotate(self, now: Stamp) -> None:
@@ -458,94 +376,6 @@ class Core:
             if self._mirror is not None:
                 self._mirror.give_way(session, now, self.n)
             session.reconnect(reason)
-
-    def _session(self, connection: str) -> Session:
-        try:
-            return self._sessions[connection]
-        except KeyError:
-            raise UsageError(f"no connection {connection!r}; there are: {', '.join(self._sessions)}") from None
-
-    def _new_session(self, name: str) -> Session:
-        kind = PassiveSession if self._passive else Session
-        out, candles = (self._out, self.candles) if self._mirror is None else self._mirror.end(name)
-        return kind(name, self.options, out, self.catalogue, self._rng, trades=self.trades, candles=candles)
-
-    def _open(self, name: str) -> Session:
-        session = self._open_one(name)
-        if self._mirror is not None:
-            self._mirror.join(session, self._open_one(name + MIRRORED))
-        return session
-
-    def _open_one(self, name: str) -> Session:
-        session = self._sessions[name] = self._new_session(name)
-        session.epoch = self._epochs.get(name, session.epoch)
-        self._out.actions.append(Open(name))
-        return session
-
-    def _place(self, key: Key) -> Placement:
-        main = self._sessions.get(MAIN)
-        if main is None or self._is_retired(main):
-            raise UsageError(
-                "the client is not connected; use `async with Client() as kraken:` or `await kraken.connect()`"
-            )
-        if key.channel not in ("book", "ticker"):
-            return Placement(main, key)
-        fitting: Session | None = None
-        for session in self._sessions.values():
-            if self._is_retired(session) or session.name != group_of(session.name):
-                continue
-            held = self._held(session, key)
-            if not held:
-                fitting = fitting or session
-                continue
-            # One that is about to end is wanted again, but a deeper one is not kept for a smaller depth.
-            serving = next((sub for sub in held if sub.key == key or (sub.desired and _serves(sub.key, key))), None)
-            if serving is not None:
-                return Placement(session, serving.key)
-        if fitting is None:
-            number = 2
-            while any(group_of(name) == f"{MAIN}-{number}" for name in self._sessions):
-                number += 1
-            fitting = self._open(f"{MAIN}-{number}")
-        return Placement(fitting, key)
-
-    def _retire_if_idle(self, session: Session) -> None:
-        if group_of(session.name) == MAIN or session.retired or any(sub.desired for sub in session.table):
-            return
-        closed = session.state is ConnectionState.CLOSED
-        session.close("nothing is subscribed on it any more", retire=True)
-        if closed:
-            self._forget_if_closed(session)
-
-    def _release(self, placement: Placement) -> bool:
-        """One key less is served there; True if it was the last."""
-        self._serving[placement] -= 1
-        if self._serving[placement]:
-            return False
-        del self._serving[placement]
-        return True
-
-    def _held(self, session: Session, key: Key) -> list[Subscription]:
-        if self._mirror is not None:
-            return self._mirror.pair(session).held(key.channel, key.symbol)
-        return session.table.of(key.channel, key.symbol)
-
-    def _forget_if_closed(self, session: Session) -> None:
-        """It ended for good; of a pair, the one is kept until the other has ended, too."""
-        pair = (session,) if self._mirror is None else self._mirror.pair(session).sessions
-        if group_of(session.name) != MAIN and all(
-            each.retired and each.state is ConnectionState.CLOSED for each in pair
-        ):
-            for each in pair:
-                self._forget(each)
-
-    def _forget(self, session: Session) -> None:
-        if self._mirror is not None:
-            self._mirror.forget(session)
-        self._counted[session.name].update(count(session))
-        self._epochs[session.name] = session.epoch
-        self.trades.release_all(session.name)
-        del self._sessions[session.name]
 
     def _learn_precisions(self, stamp: Stamp) -> None:
         """Instruments came in with precisions that are new or changed: every connection may have their books."""
@@ -558,10 +388,3 @@ class Core:
             self._mirror.collect()
             for symbol in precisions:
                 self._mirror.set_precision(symbol)
-
-
-def _serves(held: Key, asked: Key) -> bool:
-    """Whether a subscription that is held also serves what is asked for."""
-    if held.depth is not None and asked.depth is not None:
-        return held.depth >= asked.depth
-    return held == asked

@@ -25,7 +25,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         ping_timeout: further silence after which the connection is given up.
         keepalive: a ping goes out at least this often, since an idle socket is closed after a minute (PROTOCOL 9.2).
         resync_attempts: how often in a row one book is fetched again before it is quarantined.
-        resync_backoff: wait before the second attempt; it doubles from there on, with full jitter.
+        resync_backoff: wait before the second attempt; it doubles from there on, up to `quarantine`, with full jitter.
         quarantine: how long a quarantined book is left alone; doubles each time, up to `quarantine_limit`.
         stable: a book that stayed synced this long has no failures behind it any more.
         reconnect_on_status: open a connection anew when the engine is `online` after it was down (`maintenance`, or a

@@ -46,7 +46,8 @@ class ResyncPolicy:
     """The failures of each book of one connection, one symbol at a time.
 
     A resubscribe storm would meet the message rate limit (PROTOCOL 3.5, 9.3): the first failure is answered at once,
-    later ones with exponential backoff and full jitter, and after `resync_attempts` in a row the book is quarantined.
+    later ones with exponential backoff and full jitter, never for longer than `quarantine`, and after `resync_attempts`
+    in a row the book is quarantined.
 
     Args:
         options: the numbers.
@@ -72,7 +73,8 @@ class ResyncPolicy:
             return Retry(now + round(wait * _NS), attempts, quarantined=True)
         if health.failures == 1:
             return Retry(now, 1, quarantined=False)
-        limit = _doubled(options.resync_backoff, health.failures - 2)
+        # However many attempts there are: a book that is still tried is never left alone longer than a hopeless one.
+        limit = min(_doubled(options.resync_backoff, health.failures - 2), options.quarantine)
         return Retry(now + round(self._rng.uniform(0.0, limit) * _NS), health.failures, quarantined=False)
 
     def lost(self, symbol: str, now: int) -> None:

@@ -25,6 +25,9 @@ _MINUTE_NS = 60 * _NS
 _HELD = 1000
 """Candles of one stream held back at most: more than a snapshot and REST have together."""
 
+_MOST_STREAMS = 50_000
+"""Streams that are kept; a server may name as many symbols as it likes."""
+
 Name = tuple[str, int]
 """Symbol and interval, minutes."""
 
@@ -72,7 +75,8 @@ class Candles:
         """A candle as it came: given, or held back until what is missing before it is there."""
         stream = self._streams.get((candle.symbol, candle.interval))
         if stream is None:
-            self._streams[candle.symbol, candle.interval] = _Stream(candle)
+            if len(self._streams) < _MOST_STREAMS:
+                self._streams[candle.symbol, candle.interval] = _Stream(candle)
             self._events.append(candle)
         elif stream.held is None:
             if candle.interval_begin_ns >= stream.last.interval_begin_ns:

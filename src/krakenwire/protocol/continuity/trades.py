@@ -172,7 +172,9 @@ class Trades:
         elif stream is not None:
             self._receive_out_of_turn(stream, trade, trade.trade_id)
         elif trade.source == "live" or missed or self._fetcher is None:  # else it is history nobody asked for
-            self._streams[trade.symbol] = _Stream(trade, trade.trade_id)
+            # One that nobody subscribes to comes late, or unasked: what is subscribed later does not go on from it.
+            if self._fetcher is None or trade.symbol in self._owners:
+                self._streams[trade.symbol] = _Stream(trade, trade.trade_id)
             self._events.append(trade)
 
     def end_frame(self, stamp: Stamp, n: int) -> None:
@@ -186,23 +188,20 @@ class Trades:
         self.touched.clear()
 
     def give_up(self, symbol: str, reason: str, now: Stamp, n: int) -> None:
-        """What is missing of `symbol` will not come: it is told, and what was held back is given."""
-        stream = self._streams.get(symbol)
-        if stream is None or stream.hole is None:
-            return
-        self._move_to(stream, stream.hole, stream.hole.top + 1, reason, now=now, n=n)
-        self._finish(symbol, stream, now, n)
+        """`now.connection` cannot have `symbol`: if no other one has it, what is missing of it will not come."""
+        if not self._owners.get(symbol, set()) - {now.connection}:
+            self._give_up(symbol, reason, now, n)
 
     def stop(self, reason: str, n: int) -> None:
         """Nothing more will come: what is held back is given, and what is missing told."""
         for symbol, hole in list(self._holes.items()):
-            self.give_up(symbol, reason, hole.stamp, n)
+            self._give_up(symbol, reason, hole.stamp, n)
 
     def handle_deadline(self, now: Stamp, n: int) -> None:
         """Time has come to `now`: holes that were open for too long are given up."""
         late = [symbol for symbol, hole in self._holes.items() if hole.deadline <= now.received_mono_ns]
         for symbol in late:
-            self.give_up(symbol, f"not to be had within {self._options.backfill_timeout:g} s", now, n)
+            self._give_up(symbol, f"not to be had within {self._options.backfill_timeout:g} s", now, n)
 
     def next_deadline(self) -> int | None:
         """When `handle_deadline` is wanted (monotonic ns)."""
@@ -241,9 +240,9 @@ class Trades:
         elif (
             trade.source == "live"
             and (here.epoch, here.connection) != (there.epoch, there.connection)
-            and not (_has_time(trade) and _has_time(last) and _time(trade) <= _time(last))
+            and not (_has_time(trade) and _has_time(last) and _time(trade) <= _time(last) + _MARGINS[0])
         ):
-            self.give_up(trade.symbol, "the exchange counts anew", here, trade.n)
+            self._give_up(trade.symbol, "the exchange counts anew", here, trade.n)
             reason = f"trade_id went back from {stream.next - 1} to {trade_id}"
             self._tell_gap(trade.symbol, None, reason, stamp=here, n=trade.n, seq=trade.seq)
             self._give(stream, trade, trade_id)
@@ -281,6 +280,14 @@ class Trades:
             self._finish(trade.symbol, stream, trade.stamp, trade.n)
         else:
             hole.held[trade_id] = trade
+
+    def _give_up(self, symbol: str, reason: str, now: Stamp, n: int) -> None:
+        """What is missing of `symbol` will not come: it is told, and what was held back is given."""
+        stream = self._streams.get(symbol)
+        if stream is None or stream.hole is None:
+            return
+        self._move_to(stream, stream.hole, stream.hole.top + 1, reason, now=now, n=n)
+        self._finish(symbol, stream, now, n)
 
     def _give(self, stream: _Stream, trade: Trade, trade_id: int) -> None:
         stream.next = trade_id + 1
@@ -359,7 +366,7 @@ class Trades:
                 hole.spelling += 1
                 self._ask(stream, hole, symbol, 0)
             else:
-                self.give_up(symbol, f"REST Trades: {answer.error}", now, n)
+                self._give_up(symbol, f"REST Trades: {answer.error}", now, n)
             return
         try:
             page = decode_trades(answer.result, symbol, _over(hole, now), n)
@@ -392,7 +399,7 @@ class Trades:
             self._finish(symbol, stream, now, n)
             return
         if hole.fetched >= self._options.backfill_limit:
-            self.give_up(symbol, f"more than the {hole.fetched} trades that were fetched", now, n)
+            self._give_up(symbol, f"more than the {hole.fetched} trades that were fetched", now, n)
             return
         advanced = page.cursor is not None and hole.cursor is not None and page.cursor > hole.cursor
         if advanced:
@@ -408,7 +415,7 @@ class Trades:
         """A page brought nothing new: REST may be behind, but not for ever."""
         hole.attempts += 1
         if self._fetcher is None or hole.attempts >= self._options.backfill_attempts:
-            self.give_up(symbol, why, now, n)
+            self._give_up(symbol, why, now, n)
             return
         self._ask(stream, hole, symbol, now.received_mono_ns + self._fetcher.backoff(hole.attempts))
 

@@ -20,10 +20,11 @@ from collections.abc import Iterator
 
 from krakenwire.book import BookState, parse_timestamp
 from krakenwire.events import Ohlc, Ticker, Trade
+from krakenwire.protocol.liveness.doubts import Doubts
 from krakenwire.protocol.liveness.findings import Ask, Finding, Probe, Reconnect, Revived, Stall
 from krakenwire.protocol.liveness.gaps import SHORT_NS
 from krakenwire.protocol.liveness.watched import Stream
-from krakenwire.protocol.liveness.witnesses import Heard, contradicts, is_repetition, last_price, news_of
+from krakenwire.protocol.liveness.witnesses import Heard, is_repetition, news_of
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.subscriptions import Key, State, SubscriptionTable
 from krakenwire.protocol.wire.answers import Ack
@@ -38,8 +39,6 @@ _EARLY = 0.7
 """Part of the limit after which a stream is probed, so that there is an answer, or none, when the limit is reached."""
 _CONNECTION_SILENT = 3 * _NS
 """Heartbeats come once a second (PROTOCOL 3.2): without any frame it is the connection that is judged."""
-_DOUBT = 3 * _NS
-"""How long a witness must have contradicted a silent stream: channels are told one after the other."""
 _ANSWER = 5 * _NS
 """How long the snapshot may take after a probe went out, and after a stalled stream was subscribed anew."""
 _UNUSUAL_ANSWER = 2 * _NS
@@ -51,16 +50,10 @@ _RECONNECTS = 3
 """Reconnects for the sake of one stream; if it is silent still, it is the exchange's, and no reconnect will help."""
 _HAVE_SNAPSHOT = frozenset({"book", "ticker", "ohlc", "instrument"})
 """Channels whose subscription is answered by a snapshot, unasked (PROTOCOL 2.4)."""
+_MAY_BE_EMPTY = frozenset({"trade", "ohlc"})
+"""Channels whose snapshot tells nothing of a symbol that has never traded."""
 _JUDGED = frozenset({"book", "trade", "ticker", "ohlc"})
 """Channels that are expected to speak on after it; reference data need never change."""
-_WITNESSED_BY = {
-    "book": ("ticker",),
-    "ticker": ("book", "trade", "ohlc"),
-    "trade": ("book", "ticker", "ohlc"),
-    "ohlc": ("trade", "ticker"),
-    "instrument": (),
-}
-"""Of which channels each is a witness."""
 _TRADED = frozenset({"online", "limit_only", "reduce_only"})
 """Statuses of an instrument in which it goes on being traded, so that silence means something (PROTOCOL 3.9)."""
 
@@ -99,8 +92,7 @@ class Liveness:
         self._books: dict[str, Stream] = {}
         self._peers: dict[str | None, list[Stream]] = {}
         self._probed: dict[Stream, None] = {}
-        self._doubts: dict[Stream, tuple[int, Key]] = {}
-        """Streams that a witness contradicts: since when, and which it is."""
+        self._doubts = Doubts(self.heard, self._books, self._probe_after)
         self._is_online = True
         self._sweep_at: int | None = None
         self._reconnect_at = 0
@@ -177,7 +169,7 @@ class Liveness:
         if stream is None:
             return
         self._end_probe(stream)
-        self._doubts.pop(stream, None)
+        self._doubts.drop(stream)
         stream.peers.remove(stream)
         if not stream.peers:
             del self._peers[key.symbol]
@@ -218,7 +210,7 @@ class Liveness:
                 stream.gap_from = min(stream.gap_from + stalled_ns, now)
             if stream.probe is not None:
                 stream.probe.shift(stalled_ns)
-        self._doubts = {stream: (at + stalled_ns, witness) for stream, (at, witness) in self._doubts.items()}
+        self._doubts.shift(stalled_ns)
 
     def set_engine(self, system: str, now: int) -> None:
         """The state of the matching engine (PROTOCOL 3.1): unless it is `online`, nothing is judged."""
@@ -227,6 +219,15 @@ class Liveness:
             self.restart(now)
 
     # --- snapshots that answer a probe -------------------------------------------------------------------------------
+
+    def receive_nothing(self) -> None:
+        """A message without an item came: the snapshot of candles of a symbol that has never traded, whichever it is.
+
+        It names no symbol, so no stream of candles is expected to begin with one any more.
+        """
+        for stream in self._streams.values():
+            if stream.key.channel == "ohlc":
+                stream.awaits_snapshot = False
 
     def receive_snapshot(self, item: Trade | Ohlc, now: int) -> bool:
         """An item of a snapshot came; `conclude` follows when the frame is over.
@@ -284,6 +285,7 @@ class Liveness:
         if self._sweep_at is None or now < self._sweep_at:
             return
         self._sweep_at = now + _SWEEP
+        self.heard.shed(self._streams)
         is_judged = self._is_online and now - received_at < _CONNECTION_SILENT
         due: list[Stream] = []
         spoke: list[Stream] = []
@@ -318,7 +320,7 @@ class Liveness:
                     stream.probe.wait_from(now)  # answers do not come either
             return
         for stream in spoke:
-            self._hear_witness(stream, now)
+            self._doubts.hear(stream, now)
         if due:
             self._ask(due, now)
         if self._doubts:
@@ -384,7 +386,7 @@ class Liveness:
         stream.gap_from = None if stream.gap_from is None else now
         stream.look_at = now + self._first_look
         stream.retry_at = max(stream.retry_at, now + _ANSWER)
-        self._doubts.pop(stream, None)
+        self._doubts.drop(stream)
 
     def _ask(self, due: list[Stream], now: int) -> None:
         """Probe those that are due, and with them those that soon will be and fit in the same requests."""
@@ -430,8 +432,8 @@ class Liveness:
                 probe.sent_at = now
             return
         waited = now - probe.sent_at
-        if probe.is_back and stream.key.channel == "trade" and stream.last() is None:
-            if waited >= _ANSWER:  # there was never a trade, so there need be no snapshot
+        if probe.is_back and stream.key.channel in _MAY_BE_EMPTY and stream.last() is None:
+            if waited >= _ANSWER:  # there was never a trade, so there need be nothing in the snapshot
                 self._settle(stream, now)
             return
         limit = self.limit_ns(stream)
@@ -461,7 +463,7 @@ class Liveness:
         stream.since = now
         stream.hear()
         stream.look_at = now + self._first_look
-        self._doubts.pop(stream, None)
+        self._doubts.drop(stream)
 
     def _end_probe(self, stream: Stream) -> None:
         stream.probe = None
@@ -471,7 +473,7 @@ class Liveness:
     def _found_mute(self, stream: Stream, silent: int, limit: int, evidence: str, now: int) -> None:
         was_probed = stream.probe is not None and stream.probe.sent_at is not None
         self._end_probe(stream)
-        self._doubts.pop(stream, None)
+        self._doubts.drop(stream)
         self.stalls += 1
         stream.is_stalled = True
         stream.stalled_from = now - silent
@@ -525,43 +527,12 @@ class Liveness:
             if stream is not None and not (isinstance(item, Ohlc) and item.interval != sub.key.interval):
                 yield stream
 
-    # --- witnesses ---------------------------------------------------------------------------------------------------
-
-    def _hear_witness(self, witness: Stream, now: int) -> None:
-        """A stream has spoken: does that contradict another one of its symbol, which has not for a while?"""
-        at = witness.heard_at
-        witnessed = _WITNESSED_BY[witness.key.channel]
-        for stream in witness.peers:
-            if (
-                now - stream.heard_at > _SWEEP
-                and stream.heard_at < at
-                and stream.key.channel in witnessed
-                and not stream.is_stalled
-                and stream not in self._doubts
-                and now - stream.doubted_at >= self._probe_after
-                and self._contradicts(witness.key, stream)
-            ):
-                self._doubts[stream] = (at, witness.key)
-
     def _weigh_doubts(self, now: int) -> None:
-        for stream, (at, witness) in list(self._doubts.items()):
-            if stream.heard_at >= at or not self._contradicts(witness, stream):
-                del self._doubts[stream]
-            elif now - at >= _DOUBT and stream.probe is None and not stream.is_stalled:
-                del self._doubts[stream]
-                if self._is_settled(stream.key) and not self._is_excused(stream, now):
-                    # A witness may err: Kraken need not tell its channels in one order. So it is asked first.
-                    self._probe(stream, now, witness.channel)
-                    stream.doubted_at = now
-
-    def _contradicts(self, witness: Key, stream: Stream) -> bool:
-        if stream.key.channel == "trade" and stream.last() is None:
-            told = last_price(witness, self.heard)
-            if stream.last_before is None:
-                stream.last_before = told
-            return told != stream.last_before
-        book = self._books.get(stream.key.symbol or "")
-        return contradicts(witness, stream.key, None if book is None else book.book, self.heard)
+        for stream, witness in self._doubts.weigh(now):
+            if self._is_settled(stream.key) and not self._is_excused(stream, now):
+                # A witness may err: Kraken need not tell its channels in one order. So it is asked first.
+                self._probe(stream, now, witness.channel)
+                stream.doubted_at = now
 
 
 def _exchange_ns(text: str | None) -> int | None:

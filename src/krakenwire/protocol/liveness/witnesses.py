@@ -7,6 +7,7 @@ of the last trade.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,9 @@ from krakenwire.protocol.subscriptions import Key
 __all__ = ["Heard", "contradicts", "is_repetition", "last_price", "news_of"]
 
 _MINUTE_NS = 60_000_000_000
+
+_MOST_HEARD = 20_000
+"""Messages of one kind that are kept whether or not anybody wants them: there are some 1,500 symbols."""
 
 
 class Heard:
@@ -45,6 +49,15 @@ class Heard:
             case _:
                 return self.reference, symbol
 
+    def shed(self, wanted: Iterable[Key]) -> None:
+        """Forget what none of `wanted` is, where too much is kept: a server may name as many symbols as it likes."""
+        everything: tuple[dict[Any, Any], ...] = (self.tickers, self.trades, self.candles)
+        for messages in everything:
+            if len(messages) > _MOST_HEARD:
+                names = {name for where, name in map(self.where, wanted) if where is messages}
+                for name in messages.keys() - names:
+                    del messages[name]
+
     def keep(self, item: Trade | Ohlc) -> None:
         """An item of a snapshot: kept if it is the newest."""
         if isinstance(item, Trade):
@@ -68,7 +81,7 @@ def news_of(item: Trade | Ticker | Ohlc, held: Any, key: Key, subscribed_ns: int
         subscribed_ns: Kraken's time at which the stream had begun: without `held`, only what is later is news.
     """
     if isinstance(item, Trade):
-        if held is not None:
+        if held is not None and held.n != item.n:  # else it came with this very snapshot, and was not held before
             is_new = item.trade_id is not None and item.trade_id > (held.trade_id or 0)
         else:
             is_new = item.exchange_ns is not None and subscribed_ns is not None and item.exchange_ns > subscribed_ns

@@ -162,9 +162,13 @@ class Failover:
             self._out.append(event)
 
     def unsubscribed(self, session: Session, symbol: str, stamp: Stamp, n: int) -> None:
-        """The subscription of `session` ended, perhaps to begin anew: its book is empty, or no more."""
+        """The subscription of `session` ended, perhaps to begin anew: its book is empty, or no more.
+
+        While a quiet one is probed its book is kept, and goes on being shown: its snapshot is no news (`Liveness`).
+        """
         shown = self._shown.get(symbol)
-        if shown is not None and shown.serving and session is shown.leader:
+        is_kept = _is_good(session.books.get(symbol))
+        if shown is not None and shown.serving and session is shown.leader and not is_kept:
             if _is_good(self._other(session).books.get(symbol)):
                 self._lose(shown, "unsubscribed", None, stamp, n)
             else:

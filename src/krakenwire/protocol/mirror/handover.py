@@ -68,8 +68,11 @@ class Handover:
             stream.waiting.clear()  # a state without a time replaces the one before it
         elif stream.at is not None and at <= stream.at:
             return 0
-        stream.waiting.append(event)
-        return event.received_mono_ns - stream.waiting[0].received_mono_ns
+        waiting = stream.waiting
+        waiting.append(event)
+        while len(waiting) > 1 and self._is_known(waiting[0]):
+            waiting.popleft()  # a snapshot that told nothing new: the leader had nothing to send
+        return event.received_mono_ns - waiting[0].received_mono_ns
 
     def change(self) -> None:
         """The follower leads: what it had sent and readers do not know is shown."""
@@ -120,9 +123,9 @@ def _is_covered(waiting: Message, shown: Message) -> bool:
 
 
 def _content(event: Message) -> tuple[object, ...]:
-    """What it says, but not whence it came."""
+    """What it says, but not whence and when it came."""
     fields = msgspec.structs.asdict(event)
     return tuple(value for name, value in fields.items() if name not in _WHENCE)
 
 
-_WHENCE = frozenset({"stamp", "n", "seq", "type", "source", "connection_id"})
+_WHENCE = frozenset({"stamp", "n", "seq", "type", "source", "connection_id", "exchange_ns"})

@@ -121,6 +121,7 @@ class Pair:
         if key.symbol is not None:
             self.books.sweep([key.symbol])
         self._handover.forget(key.channel, key.symbol, key.interval)
+        self._stalled.difference_update([(session, key.channel, key.symbol, key.interval) for session in self.sessions])
 
     def is_active(self, key: Key) -> bool:
         """Whether one of the two has it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from krakenwire.events import Reconnected, Stamp
 from krakenwire.protocol.subscriptions import Key
 
 __all__ = ["Recovery"]
@@ -100,3 +101,18 @@ class Recovery:
     def is_complete(self) -> bool:
         """Everything is back."""
         return self._down_since is None and not self._unanswered and not self._unproven
+
+    def as_event(self, missed: int, stamp: Stamp, n: int, seq: int) -> Reconnected:
+        """What there is to tell once everything is back; `missed` counts the trades missed by now."""
+        return Reconnected(
+            downtime_ns=self.downtime_ns,
+            took_ns=stamp.received_mono_ns - self.lost_at,
+            subscriptions=self.subscriptions,
+            rejected=self.rejected,
+            books=self.books,
+            missed=missed - self.missed_before,
+            planned=self.planned,
+            stamp=stamp,
+            n=n,
+            seq=seq,
+        )
