@@ -264,6 +264,18 @@ def test_rejection_after_a_reconnect_gives_what_was_held_and_tells_the_gap() -> 
     assert len(wire.told(SubscribeRejected)) == 1
 
 
+@pytest.mark.parametrize("newest", [11, 5])
+def test_hole_behind_a_trade_with_the_time_of_a_later_one_is_found_further_back(newest: int) -> None:
+    """The exchange's clock was ahead for a moment: from that time on REST has what is not missing, or nothing."""
+    wire = live(rest_per_second=100.0)
+    wire.receive(trades(3).replace(timestamp(3).encode(), timestamp(9).encode()), trades(5))
+    tape = RestTape(range(1, newest + 1))
+    for _ in range(2):
+        fetch = fetched(wire)
+        wire.answer(fetch, tape.answer(fetch))
+    assert (ids(wire), gaps(wire)) == ([3, 4, 5], [])
+
+
 def test_trades_that_rest_does_not_have_are_the_gap_and_nothing_else_is() -> None:
     wire = live(rest_per_second=100.0)
     wire.receive(trades(1), trades(10))

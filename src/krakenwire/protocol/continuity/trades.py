@@ -382,14 +382,13 @@ class Trades:
             trade_id = trade.trade_id
             if trade_id is None or trade_id < stream.next:
                 continue
-            if trade_id > hole.top:
-                break  # not missing: it comes by itself
+            if stream.next > hole.top:
+                break  # it comes by itself
             if trade_id > stream.next:
-                if hole.margin + 1 < len(_MARGINS):
-                    hole.margin += 1
-                    hole.cursor = None
-                    self._ask(stream, hole, symbol, 0)
+                if self._ask_further_back(stream, hole, symbol):
                     return
+                if trade_id > hole.top:
+                    break
                 self._move_to(stream, hole, trade_id, "REST Trades does not have them", now=now, n=n)
             if trade_id == stream.next:
                 self._note(hole, trade_id, "rest")
@@ -401,6 +400,8 @@ class Trades:
         if hole.fetched >= self._options.backfill_limit:
             self._give_up(symbol, f"more than the {hole.fetched} trades that were fetched", now, n)
             return
+        if not page.trades and stream.next == before and self._ask_further_back(stream, hole, symbol):
+            return
         advanced = page.cursor is not None and hole.cursor is not None and page.cursor > hole.cursor
         if advanced:
             hole.cursor = page.cursor
@@ -410,6 +411,19 @@ class Trades:
             self._ask(stream, hole, symbol, 0)
         else:
             self._ask_again(stream, hole, symbol, "REST Trades does not have them", now=now, n=n)
+
+    def _ask_further_back(self, stream: _Stream, hole: _Hole, symbol: str) -> bool:
+        """Ask from an earlier time on: a clock that was ahead may have put the cursor behind all that is missing.
+
+        Returns:
+            False, if it was the earliest already.
+        """
+        if hole.margin + 1 == len(_MARGINS):
+            return False
+        hole.margin += 1
+        hole.cursor = None
+        self._ask(stream, hole, symbol, 0)
+        return True
 
     def _ask_again(self, stream: _Stream, hole: _Hole, symbol: str, why: str, *, now: Stamp, n: int) -> None:
         """A page brought nothing new: REST may be behind, but not for ever."""
