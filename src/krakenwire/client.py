@@ -28,7 +28,7 @@ from krakenwire.net.endpoints import Endpoints
 from krakenwire.net.rest import RestCaller, RestClient
 from krakenwire.net.transport import Connector
 from krakenwire.net.websocket import WebSocketConnector
-from krakenwire.protocol.books.auditor import AuditMethod
+from krakenwire.protocol.auditor import AuditMethod
 from krakenwire.protocol.core import Core
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.rotation import Every

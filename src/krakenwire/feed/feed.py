@@ -27,7 +27,7 @@ from krakenwire.net.endpoints import Endpoints
 from krakenwire.net.pump import Pump
 from krakenwire.net.rest import RestCaller, RestClient
 from krakenwire.net.transport import Connector
-from krakenwire.protocol.books.auditor import AuditMethod
+from krakenwire.protocol.auditor import AuditMethod
 from krakenwire.protocol.continuity.fetching import Answer, Params
 from krakenwire.protocol.core import Core
 from krakenwire.protocol.guarded import GuardedCore

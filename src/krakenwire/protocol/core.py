@@ -14,7 +14,7 @@ from typing import Any, get_args
 from krakenwire.book import BookState
 from krakenwire.errors import UsageError
 from krakenwire.events import LoopStalled, Stamp
-from krakenwire.protocol.books.auditor import AuditMethod, Auditor
+from krakenwire.protocol.auditor import AuditMethod, Auditor
 from krakenwire.protocol.clockoffset import Offset
 from krakenwire.protocol.connections import MAIN, Connections
 from krakenwire.protocol.continuity.candles import Candles

@@ -1,1 +1,1 @@
-"""The books of a connection: kept, withheld when wrong, fetched again, and audited below the proven levels."""
+"""The books of a connection: kept, withheld when wrong, fetched again; and how whole ones are compared."""
