@@ -24,7 +24,7 @@ from krakenwire.events import Event
 from .complaints import keep_errors
 from .digest import digest_of, texts_of
 from .files import Lines
-from .memory_use import resident_bytes
+from .memory_use import give_back, resident_bytes
 from .plan import DEPTH, SYMBOLS, Plan, deep_books
 from .process import commands, say
 from .readers import Account, Readers
@@ -139,6 +139,7 @@ class _User:
 
     def tick(self) -> None:
         """A second has passed."""
+        give_back()
         self.rss.append(resident_bytes())
         say(self.state(""))
 

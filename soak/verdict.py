@@ -35,8 +35,8 @@ SHOWN = 5
 """Of what went wrong; `--keep` has all."""
 
 JUDGED_SECONDS = 300
-"""Samples of the memory below which its growth is told, but not judged: each first burst or backfill of its size leaves
-a step, as the allocator keeps what it once had, and in a short run there are few that are not first."""
+"""Samples of the memory below which its growth is told, but not judged: each first backfill of its size leaves a step
+in Python's own pools, and in a short run there are few that are not first."""
 
 MOST_GROWTH = 0.05
 

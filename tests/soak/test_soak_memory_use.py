@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import pytest
 
-from soak.memory_use import growth_of, resident_bytes
+from soak.memory_use import give_back, growth_of, resident_bytes
 
 
 def test_warm_up_is_not_judged() -> None:
@@ -32,3 +33,14 @@ def test_resident_memory_is_what_the_system_says(tmp_path: Path) -> None:
     status.write_text("Name:\tpython\nVmRSS:\t   51200 kB\nThreads:\t1\n")
     assert resident_bytes(status) == 50 * 2**20
     assert resident_bytes(tmp_path / "nowhere") == 0
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library has no malloc_trim")
+def test_what_nobody_uses_is_given_back() -> None:
+    blocks = [bytes(100_000) for _ in range(500)]
+    kept = blocks[-1]  # above the others: without being asked the allocator would keep them
+    full = resident_bytes()
+    del blocks
+    give_back()
+    assert resident_bytes() < full - 30_000_000
+    assert kept
