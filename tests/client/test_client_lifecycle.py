@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from helpers.bench import Bench, finish, footprint, open_reader, turn
+from helpers.bench import Bench, finish, footprint, open_reader, settle_rings, turn
 from helpers.exchange import MemoryExchange
 from krakenwire import (
     BookResynced,
@@ -738,6 +738,7 @@ async def test_readers_and_books_that_come_and_go_leave_nothing_behind(count: in
             bench.log.clear()
             exchange.requests.clear()
         await exchange.settle()
+        settle_rings(bench.client)
         return footprint(bench), _objects()
 
     before, objects = await cycles(400)  # until as many cancelled timers leave the clock as enter it
@@ -773,6 +774,7 @@ async def test_two_thousand_reconnects_leave_nothing_behind() -> None:
             for gone in [peer for peer in exchange._sessions if peer.closed is not None]:
                 del exchange._sessions[gone], exchange._answered[gone]
         await exchange.settle()
+        settle_rings(bench.client)
         return footprint(bench), _objects()
 
     before, objects = await reconnects(20)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from helpers.bench import settle_rings
 from krakenwire import Client, Reconnected
 from krakenwire.net.backoff import ConnectBudget
 from krakenwire.protocol.options import Options
@@ -61,10 +62,12 @@ async def reconnect(times: int, *, mirror: bool = False) -> None:
         ):
             for _ in range(WARM_UP):
                 await cut_and_wait(sim, seen)
+            settle_rings(kraken)
             tasks, alive = len(asyncio.all_tasks()), ours()
             for _ in range(times):
                 await cut_and_wait(sim, seen)
             assert len(asyncio.all_tasks()) == tasks
+            settle_rings(kraken)
             grown = {name: count - alive[name] for name, count in ours().items() if count - alive[name] > 8}
             assert grown == {}
             assert book.is_synced

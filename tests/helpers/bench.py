@@ -112,3 +112,9 @@ def footprint(bench: Bench) -> dict[str, int]:
         "handles": len(feed.books),
         "events": len(core.events),
     }
+
+
+def settle_rings(client: Client) -> None:
+    """Have every ring of the hub cut off what it may keep for a while: some hundred events, whatever the run."""
+    for inbox in client._feed.hub.inboxes:
+        inbox.ring.settle()
