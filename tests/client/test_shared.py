@@ -16,7 +16,6 @@ from krakenwire.protocol.core import Core
 from krakenwire.protocol.guarded import GUARDED, GuardedCore
 
 OUTPUTS = {
-    "book",
     "clock_offset",
     "connection_statistics",
     "is_active",

@@ -76,7 +76,7 @@ class Mirror(Wire):
     def shown(self, symbol: str = BTC, depth: int = 10) -> BookState:
         placement = self.core.subscribe([book(symbol, depth)], self.stamp())[0]
         self.core.unsubscribe([book(symbol, depth)], self.stamp())
-        state = self.core.book(placement)
+        state = self.core.hold_book(placement.session.name, placement.key)
         assert state is not None
         return state
 
@@ -159,7 +159,7 @@ def test_without_a_mirror_there_is_one_of_everything(feed: Feed) -> None:
     wire.subscribe(book())
     wire.receive(*acks(wire.sent()[0]), feed.snapshot())
     placement = wire.core.subscribe([book()], wire.stamp())[0]
-    assert wire.core.book(placement) is wire.state()
+    assert wire.core.hold_book(placement.session.name, placement.key) is wire.state()
     assert wire.core.is_active(placement)
     assert wire.core.main == (ONE,)
     assert wire.core.is_vital(ONE)

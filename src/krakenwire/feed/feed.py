@@ -249,7 +249,7 @@ class Feed:
         try:
             answer = await future
         except BaseException:
-            self.core.fetcher.cancel(number)
+            self.core.cancel_fetch(number)
             raise
         finally:
             self._calls.discard(future)

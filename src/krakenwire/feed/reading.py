@@ -162,7 +162,7 @@ class BookReading:
         book = feed.new_book(symbol, self.depth)
 
         def attach(placement: Placement) -> None:
-            book.attach(feed.core.book(placement))
+            book.attach(feed.core.hold_book(placement.session.name, placement.key))
             feed.hub.listen(_interest(placement), self._notify)
             feed.hub.listen(Interest(LIFECYCLE, symbol, placement.session.name), self._notify)
 

@@ -14,12 +14,14 @@ from typing import Any, get_args
 from krakenwire.book import BookState
 from krakenwire.errors import UsageError
 from krakenwire.events import LoopStalled, Stamp
+from krakenwire.protocol import inputs
 from krakenwire.protocol.auditor import AuditMethod, Auditor
 from krakenwire.protocol.clockoffset import Offset
 from krakenwire.protocol.connections import MAIN, Connections
 from krakenwire.protocol.continuity.candles import Candles
 from krakenwire.protocol.continuity.fetching import Fetcher, Params, Then
 from krakenwire.protocol.continuity.trades import Trades
+from krakenwire.protocol.inputs import Tape
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.outputs import Action, Outputs
 from krakenwire.protocol.placing import Placement, Placing
@@ -53,6 +55,7 @@ class Core:
         candles: that of candles.
         frames: frames received, over all connections.
         n: number of the last input.
+        tape: is told of every input before it is taken, if there is one; it is no part of the state.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Core:
         self.catalogue = Catalogue()
         self.frames = 0
         self.n = 0
+        self.tape: Tape | None = None
         self._out = Outputs()
         self.events: list[Any] = self._out.events
         self._rng = random.Random(self.options.seed)
@@ -104,12 +108,16 @@ class Core:
     def start(self) -> None:
         """The client is used: its main connection is wanted."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Started(), None)
         if MAIN not in self._sessions:
             self._connections.open(MAIN)
 
     def stop(self, reason: str) -> None:
         """The client is closed: no connection is wanted any more."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Stopped(reason), None)
         self.trades.stop(reason, self.n)
         self.candles.stop(reason, self.n)
         self.fetcher.stop()
@@ -132,6 +140,8 @@ class Core:
             UsageError: the core was not started, or there can be no book of a symbol or depth; nothing is wanted then.
         """
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Subscribe(tuple(keys)), now)
         placements = self._placing.subscribe(keys)
         self._flush(now)
         return placements
@@ -143,17 +153,31 @@ class Core:
             UsageError: if nobody wants one of them.
         """
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Unsubscribe(tuple(keys)), now)
         self._placing.unsubscribe(keys)
         self._flush(now)
+
+    def hold_book(self, connection: str, key: Key) -> BookState | None:
+        """The book that is served there for `key`, made if it is not there yet; None if there is no such place."""
+        self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Held(connection, key), None)
+        session = self._sessions.get(connection)
+        return None if session is None else self._placing.book(Placement(session, key))
 
     def connecting(self, connection: str) -> None:
         """The shell begins to open `connection`."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Connecting(connection), None)
         self._connections.named(connection).open()
 
     def connected(self, url: str, stamp: Stamp) -> None:
         """`stamp.connection` is open."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Connected(url), stamp)
         session = self._connections.named(stamp.connection)
         session.connected(url, stamp, self.n)
         if self._schedule is not None and self._reconnect_at is None:
@@ -170,6 +194,8 @@ class Core:
         nothing left, which is the shell's to tell.
         """
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Disconnected(reason, code, terminal), stamp)
         session = self._connections.named(stamp.connection)
         session.disconnected(reason, code, terminal, stamp, self.n)
         if session.name == MAIN and self._mirror is None:
@@ -183,6 +209,8 @@ class Core:
     def receive_frame(self, frame: bytes, stamp: Stamp) -> None:
         """A frame of `stamp.connection`, whole."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_frame(frame, stamp)
         self.frames += 1
         session = self._sessions.get(stamp.connection) or self._connections.named(stamp.connection)
         session.receive_frame(frame, stamp, self.n)
@@ -197,12 +225,21 @@ class Core:
     def fetch(self, call: str, params: Params, then: Then, now: Stamp) -> int:
         """Somebody wants a public REST call, paced with all others; `then` is called with its answer, its number.
 
-        Taken back with `fetcher.cancel`.
+        Taken back with `cancel_fetch`.
         """
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Fetched(call, params), now)
         number = self.fetcher.ask(call, params, then)
         self._flush(now)
         return number
+
+    def cancel_fetch(self, number: int) -> None:
+        """Nobody waits for that call's answer any more."""
+        self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Cancelled(number), None)
+        self.fetcher.cancel(number)
 
     def receive_answer(
         self,
@@ -225,12 +262,16 @@ class Core:
             retry_after: seconds that the exchange asks to be left alone.
         """
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Answered(number, body, error, retryable, retry_after), now)
         self.fetcher.receive(number, body, error, now, self.n, retryable=retryable, retry_after=retry_after)
         self._flush(now)
 
     def paused(self, connection: str, reason: str, now: Stamp) -> None:
         """`connection` is not read for now: its silence means nothing."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Paused(connection, reason), now)
         session = self._sessions.get(connection)
         if session is not None:
             session.pause(reason, now, self.n)
@@ -239,6 +280,8 @@ class Core:
     def resumed(self, connection: str, now: Stamp) -> None:
         """`connection` is read again."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Resumed(connection), now)
         session = self._sessions.get(connection)
         if session is not None:
             session.resume(now, self.n)
@@ -253,6 +296,8 @@ class Core:
             UsageError: there is no such connection.
         """
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Reconnect(connection, reason), now)
         self._rotation.add(
             self._connections.in_turn() if connection is None else [self._connections.named(connection).name], reason
         )
@@ -262,6 +307,8 @@ class Core:
     def loop_stalled(self, stalled_ns: int, now: Stamp) -> None:
         """The shell itself did nothing for `stalled_ns`; its sockets were read since."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.LoopStood(stalled_ns), now)
         self._out.events.append(LoopStalled(stalled_ns=stalled_ns, stamp=now, n=self.n))
         for session in self._sessions.values():
             session.loop_stalled(stalled_ns, now.received_mono_ns)
@@ -270,6 +317,8 @@ class Core:
     def handle_deadline(self, now: Stamp) -> None:
         """Time has come to `now.received_mono_ns`."""
         self.n += 1
+        if self.tape is not None:
+            self.tape.append_input(inputs.Deadline(), now)
         for session in self._sessions.values():
             session.handle_deadline(now, self.n)
         self.trades.handle_deadline(now, self.n)
@@ -290,6 +339,8 @@ class Core:
         if not actions:
             return actions
         self._out.actions = []
+        if self.tape is not None:
+            self.tape.append_actions(actions)
         return actions
 
     def next_deadline(self) -> int | None:
@@ -332,10 +383,6 @@ class Core:
     def is_active(self, placement: Placement) -> bool:
         """Whether Kraken has acknowledged what is served there."""
         return self._placing.is_active(placement)
-
-    def book(self, placement: Placement) -> BookState | None:
-        """The book that is served there, made if it is not there yet; None if there is no such placement any more."""
-        return self._placing.book(placement)
 
     @property
     def main(self) -> tuple[str, ...]:

@@ -1,0 +1,216 @@
+"""The inputs of a core that are no frames, as values: what a journal keeps, and what a replay gives to a core again.
+
+An input has a time, a `Stamp`, beside what is here; its connection is the stamp's where the input is about one. How
+they are written is the journal's; that each is written as the array of its fields, led by its name, is said here.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from krakenwire.errors import UsageError
+from krakenwire.events import Stamp
+from krakenwire.protocol.outputs import Action
+from krakenwire.protocol.subscriptions import Key
+
+if TYPE_CHECKING:
+    from krakenwire.protocol.core import Core
+
+__all__ = [
+    "Answered",
+    "Cancelled",
+    "Connected",
+    "Connecting",
+    "Deadline",
+    "Disconnected",
+    "Fetched",
+    "Held",
+    "Input",
+    "LoopStood",
+    "Paused",
+    "Reconnect",
+    "Resumed",
+    "Started",
+    "Stopped",
+    "Subscribe",
+    "Tape",
+    "Unsubscribe",
+    "apply_input",
+]
+
+
+class _Base(msgspec.Struct, frozen=True, array_like=True, tag=str.lower):
+    """One input; its array begins with its name in small letters."""
+
+
+class Started(_Base, frozen=True):
+    """`Core.start`."""
+
+
+class Stopped(_Base, frozen=True):
+    """`Core.stop`."""
+
+    reason: str
+
+
+class Subscribe(_Base, frozen=True):
+    """`Core.subscribe`."""
+
+    keys: tuple[Key, ...]
+
+
+class Unsubscribe(_Base, frozen=True):
+    """`Core.unsubscribe`."""
+
+    keys: tuple[Key, ...]
+
+
+class Held(_Base, frozen=True):
+    """`Core.book`: the book that is served for `key` on that connection is looked at."""
+
+    connection: str
+    key: Key
+
+
+class Connecting(_Base, frozen=True):
+    """`Core.connecting`."""
+
+    connection: str
+
+
+class Connected(_Base, frozen=True):
+    """`Core.connected`, of the stamp's connection."""
+
+    url: str
+
+
+class Disconnected(_Base, frozen=True):
+    """`Core.disconnected`, of the stamp's connection."""
+
+    reason: str
+    code: int | None
+    terminal: bool
+
+
+class Fetched(_Base, frozen=True):
+    """`Core.fetch`: somebody wants a REST call made; who gets its answer is not the core's."""
+
+    call: str
+    params: tuple[tuple[str, str], ...]
+
+
+class Cancelled(_Base, frozen=True):
+    """`Core.cancel_fetch`."""
+
+    number: int
+
+
+class Answered(_Base, frozen=True):
+    """`Core.receive_answer`; bytes are written as base64."""
+
+    number: int
+    body: bytes | None
+    error: str | None
+    retryable: bool
+    retry_after: float | None
+
+
+class Paused(_Base, frozen=True):
+    """`Core.paused`."""
+
+    connection: str
+    reason: str
+
+
+class Resumed(_Base, frozen=True):
+    """`Core.resumed`."""
+
+    connection: str
+
+
+class Reconnect(_Base, frozen=True):
+    """`Core.reconnect`."""
+
+    connection: str | None
+    reason: str
+
+
+class LoopStood(_Base, frozen=True):
+    """`Core.loop_stalled`."""
+
+    stalled_ns: int
+
+
+class Deadline(_Base, frozen=True):
+    """`Core.handle_deadline`."""
+
+
+Input = (
+    Started
+    | Stopped
+    | Subscribe
+    | Unsubscribe
+    | Held
+    | Connecting
+    | Connected
+    | Disconnected
+    | Fetched
+    | Cancelled
+    | Answered
+    | Paused
+    | Resumed
+    | Reconnect
+    | LoopStood
+    | Deadline
+)
+
+
+class Tape(Protocol):
+    """What a core tells of every input before it takes it, and of every action that was taken from it.
+
+    It must neither raise nor wait, and not touch the core.
+    """
+
+    def append_frame(self, frame: bytes, stamp: Stamp) -> None:
+        """`Core.receive_frame`."""
+
+    def append_input(self, given: Input, stamp: Stamp | None) -> None:
+        """Any other input; those without a time have no stamp."""
+
+    def append_actions(self, actions: list[Action]) -> None:
+        """What the shell was told to do."""
+
+
+def apply_input(core: Core, given: Input, stamp: Stamp) -> None:
+    """Give `core` an input again. What it refused then it refuses now, and the state is the same."""
+    with suppress(UsageError):  # whoever gave it was told, and nothing but its number came of it
+        _APPLY[type(given)](core, given, stamp)
+
+
+def _nobody(*_: Any) -> None:
+    """Who wanted an answer is not here any more."""
+
+
+_APPLY: dict[type, Any] = {
+    Started: lambda core, _given, _stamp: core.start(),
+    Stopped: lambda core, given, _stamp: core.stop(given.reason),
+    Subscribe: lambda core, given, stamp: core.subscribe(given.keys, stamp),
+    Unsubscribe: lambda core, given, stamp: core.unsubscribe(given.keys, stamp),
+    Held: lambda core, given, _stamp: core.hold_book(given.connection, given.key),
+    Connecting: lambda core, given, _stamp: core.connecting(given.connection),
+    Connected: lambda core, given, stamp: core.connected(given.url, stamp),
+    Disconnected: lambda core, given, stamp: core.disconnected(given.reason, given.code, given.terminal, stamp),
+    Fetched: lambda core, given, stamp: core.fetch(given.call, given.params, _nobody, stamp),
+    Cancelled: lambda core, given, _stamp: core.cancel_fetch(given.number),
+    Answered: lambda core, given, stamp: core.receive_answer(
+        given.number, given.body, given.error, stamp, retryable=given.retryable, retry_after=given.retry_after
+    ),
+    Paused: lambda core, given, stamp: core.paused(given.connection, given.reason, stamp),
+    Resumed: lambda core, given, stamp: core.resumed(given.connection, stamp),
+    Reconnect: lambda core, given, stamp: core.reconnect(given.connection, given.reason, stamp),
+    LoopStood: lambda core, given, stamp: core.loop_stalled(given.stalled_ns, stamp),
+    Deadline: lambda core, _given, stamp: core.handle_deadline(stamp),
+}
