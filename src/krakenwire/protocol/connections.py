@@ -150,6 +150,15 @@ class Connections:
             for each in pair:
                 self._forget(each)
 
+    def reopen(self) -> None:
+        """None is open, for another program had them: those that are wanted are to be opened, the main ones anyway."""
+        for session in tuple(self.sessions.values()):
+            if session.retired and group_of(session.name) != MAIN:
+                self.forget_if_closed(session)
+                continue
+            session.retired = False
+            self._out.actions.append(Open(session.name))
+
     def _new(self, name: str) -> Session:
         kind = PassiveSession if self._passive else Session
         out, candles = (self._out, self._candles) if self.mirror is None else self.mirror.end(name)

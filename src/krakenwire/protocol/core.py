@@ -27,6 +27,7 @@ from krakenwire.protocol.outputs import Action, Outputs
 from krakenwire.protocol.placing import Placement, Placing
 from krakenwire.protocol.rotation import Every, Rotation, Schedule
 from krakenwire.protocol.session import Session
+from krakenwire.protocol.state import ConnectionState
 from krakenwire.protocol.statistics import ConnectionStatistics, Statistics
 from krakenwire.protocol.subscriptions import Key
 from krakenwire.protocol.wire.symbols import Catalogue
@@ -112,6 +113,38 @@ class Core:
             self.tape.append_input(inputs.Started(), None)
         if MAIN not in self._sessions:
             self._connections.open(MAIN)
+
+    def restart(self, n: int, now: Stamp) -> None:
+        """The program ended, in whatever way, and another one goes on from the state that it left.
+
+        What was wanted still is: connections are opened anew, and what was missed meanwhile is found and fetched as
+        after any other outage, which lasted from the last sign of life of each connection until now.
+
+        Args:
+            n: the number of this input; some numbers may have been used of which nobody knows any more.
+            now: on a monotonic clock that has gone on from the one before.
+
+        Raises:
+            UsageError: `n` was used before.
+        """
+        if n <= self.n:
+            raise UsageError(f"a run that goes on counts its inputs from more than {self.n}, not from {n}")
+        self.n = n
+        if self.tape is not None:
+            self.tape.append_input(inputs.Restarted(n), now)
+        self._out.actions = []
+        for session in tuple(self._sessions.values()):
+            if session.state is not ConnectionState.CLOSED:
+                session.disconnected("the program ended", None, session.retired, session.last_seen(now), n)
+        self._collect()
+        if self._auditor is not None:
+            self._auditor.stop()
+        self._reconnect_at = None
+        self._connections.reopen()
+        at = now.received_mono_ns
+        self.trades.restart(at)
+        self.candles.restart(at)
+        self.fetcher.restart()
 
     def stop(self, reason: str) -> None:
         """The client is closed: no connection is wanted any more."""

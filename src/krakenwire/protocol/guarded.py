@@ -14,6 +14,7 @@ __all__ = ["GUARDED", "GuardedCore"]
 
 GUARDED = (
     "start",
+    "restart",
     "stop",
     "subscribe",
     "unsubscribe",

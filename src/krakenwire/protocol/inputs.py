@@ -32,6 +32,7 @@ __all__ = [
     "LoopStood",
     "Paused",
     "Reconnect",
+    "Restarted",
     "Resumed",
     "Started",
     "Stopped",
@@ -48,6 +49,12 @@ class _Base(msgspec.Struct, frozen=True, array_like=True, tag=str.lower):
 
 class Started(_Base, frozen=True):
     """`Core.start`."""
+
+
+class Restarted(_Base, frozen=True):
+    """`Core.restart`: another program goes on; the input has the number `n`."""
+
+    n: int
 
 
 class Stopped(_Base, frozen=True):
@@ -150,6 +157,7 @@ class Deadline(_Base, frozen=True):
 
 Input = (
     Started
+    | Restarted
     | Stopped
     | Subscribe
     | Unsubscribe
@@ -196,6 +204,7 @@ def _nobody(*_: Any) -> None:
 
 _APPLY: dict[type, Any] = {
     Started: lambda core, _given, _stamp: core.start(),
+    Restarted: lambda core, given, stamp: core.restart(given.n, stamp),
     Stopped: lambda core, given, _stamp: core.stop(given.reason),
     Subscribe: lambda core, given, stamp: core.subscribe(given.keys, stamp),
     Unsubscribe: lambda core, given, stamp: core.unsubscribe(given.keys, stamp),

@@ -122,6 +122,11 @@ class Candles:
             if stream.found is not None:
                 self._give_up(name, stream, reason, stream.found, n)
 
+    def restart(self, now: int) -> None:
+        """Nobody fetched anything until now: what is waited for gets all its time."""
+        for name in self._waiting:
+            self._streams[name].deadline = now + round(self._timeout * _NS)
+
     def handle_deadline(self, now: Stamp, n: int) -> None:
         """Time has come to `now`: what was waited for too long is told as lost."""
         for name in list(self._waiting):

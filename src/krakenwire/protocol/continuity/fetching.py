@@ -113,6 +113,12 @@ class Fetcher:
         self._deadline = None
         self.dirty = False
 
+    def restart(self) -> None:
+        """The answers on their way went to a program that is no more: they are asked for again."""
+        self._waiting = self._in_flight | self._waiting
+        self._in_flight = {}
+        self.dirty = True
+
     def receive(
         self,
         number: int,

@@ -109,6 +109,11 @@ class Trades:
         self.backfilled = 0
         self.lost = 0
 
+    @property
+    def fetcher(self) -> Fetcher | None:
+        """What makes the REST calls; None if nothing can be asked for."""
+        return self._fetcher
+
     # --- who wants what ---------------------------------------------------------------------------------------------
 
     def hold(self, symbol: str, connection: str) -> None:
@@ -196,6 +201,11 @@ class Trades:
         """Nothing more will come: what is held back is given, and what is missing told."""
         for symbol, hole in list(self._holes.items()):
             self._give_up(symbol, reason, hole.stamp, n)
+
+    def restart(self, now: int) -> None:
+        """Nobody fetched anything until now: holes get all their time."""
+        for hole in self._holes.values():
+            hole.deadline = now + self._timeout_ns
 
     def handle_deadline(self, now: Stamp, n: int) -> None:
         """Time has come to `now`: holes that were open for too long are given up."""

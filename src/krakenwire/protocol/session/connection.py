@@ -77,6 +77,11 @@ class Connection:
             return stamp
         return msgspec.structs.replace(stamp, connection=self.name, epoch=self.epoch)
 
+    def last_seen(self, now: Stamp) -> Stamp:
+        """When something came over this connection for the last time, told at `now`."""
+        ago = max(now.received_mono_ns - self._received_at, 0) if self.state is ConnectionState.OPEN else 0
+        return Stamp(self.name, max(self.epoch, 0), now.received_ns - ago, now.received_mono_ns - ago)
+
     # --- its socket ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
