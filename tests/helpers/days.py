@@ -6,13 +6,14 @@ import heapq
 import itertools
 import json
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from krakenwire.book import BookState, format_timestamp, parse_timestamp
 from krakenwire.events import Stamp
-from krakenwire.protocol.liveness.findings import Ask, Finding, Stall
+from krakenwire.protocol.liveness.findings import Ask, Finding, Inquire, Stall
 from krakenwire.protocol.liveness.liveness import Liveness
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.subscriptions import Key, SubscriptionTable
@@ -52,8 +53,8 @@ class _Stream:
         self.is_subscribed = False
         self.untold_at: int | None = None
         """When the first message came that a mute stream should have told."""
-        self.is_ambiguous = False
-        """Something changed just while it was probed, so that a probe could prove nothing."""
+        self.changes: deque[int] = deque(maxlen=1000)
+        """When something changed, by the exchange's clock: REST knows."""
         self.left_at = 0
         self.true_version = 0
         self.true_ns = _UTC
@@ -112,6 +113,7 @@ class Day:
             at = stream.next_at
             stream.true_version += 1
             stream.true_ns = _UTC + at
+            stream.changes.append(stream.true_ns)
             if stream.is_subscribed and not stream.is_mute:
                 self._deliver(stream, at)
             elif stream.is_mute and stream.untold_at is None:
@@ -128,7 +130,10 @@ class Day:
         for finding in found:
             self.found.append((self.now / S, finding))
             stream = self.streams[finding.key]
-            if isinstance(finding, Ask) or (isinstance(finding, Stall) and finding.renew):
+            if isinstance(finding, Inquire):
+                if any(finding.after_ns < change < finding.before_ns for change in stream.changes):
+                    self.liveness.confirm(finding)
+            elif isinstance(finding, Ask) or (isinstance(finding, Stall) and finding.renew):
                 self.table.renew(finding.key, self.now)
                 self.table.sent(next(self._order), "unsubscribe", [self.table.want(finding.key)], self.now)
                 self._later(self._rtt // 2, lambda stream=stream: self._leave(stream))  # type: ignore[misc]
@@ -150,7 +155,6 @@ class Day:
         self._later(self._rtt // 2, told)
 
     def _subscribed(self, stream: _Stream) -> None:
-        stream.is_ambiguous = stream.true_ns >= _UTC + stream.left_at - S // 4
         version, ns = stream.true_version, stream.true_ns
         ack = self._ack("subscribe", stream)
 

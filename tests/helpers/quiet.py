@@ -13,7 +13,7 @@ from helpers.frames import Model, Pair, v2_element, v2_frame
 from helpers.wire import Request, S, Wire, ack, instrument, ohlc, refusal
 from krakenwire.book import format_timestamp
 from krakenwire.protocol.core import MAIN
-from krakenwire.protocol.outputs import Close, Send
+from krakenwire.protocol.outputs import Close, Fetch, Send
 from krakenwire.protocol.subscriptions import Key
 
 __all__ = ["KEYS", "QuietExchange"]
@@ -27,16 +27,24 @@ class QuietExchange:
     Attributes:
         mute: streams (channel, symbol) that are acknowledged and then silent.
         cures: what ends that: `resubscribe`, `reconnect`, `none`.
+        snapshots: what is mute sends its snapshot all the same.
+        rest: REST can be reached.
+        late: how much later than the matching engine has it a message is sent, drawn each time, in seconds.
         silent: nothing at all comes any more, as of a half-open connection.
         stopped: the market stands still.
         holds: what is sent does not arrive until `release`.
         untold: when messages of a mute stream would have come, in seconds.
         requests: everything that was asked, with its time in seconds.
+        asked: is told of each request as it is sent.
     """
 
-    def __init__(self, *, rtt: float = 0.04, **options: Any) -> None:
+    def __init__(self, *, rtt: float = 0.04, late: Callable[[], float] | None = None, **options: Any) -> None:
         self.wire = Wire(**options).start()
         self.rtt = rtt
+        self.late = late
+        self.snapshots = False
+        self.rest = True
+        self.asked: Callable[[Request], None] = lambda _request: None
         self.mute: set[tuple[str, str]] = set()
         self.cures = "resubscribe"
         self.silent = False
@@ -46,6 +54,8 @@ class QuietExchange:
         self.untold: list[float] = []
         self.requests: list[tuple[float, Request]] = []
         self.books: dict[str, Model] = {}
+        self._levels: dict[str, dict[str, int]] = {}
+        """Of each book, when each price changed last."""
         self.trade_ids: dict[str, list[tuple[int, int, float]]] = {}
         """Of each symbol all trades: id, exchange time (ns) and price."""
         self.prices: dict[str, float] = {}
@@ -53,6 +63,8 @@ class QuietExchange:
         """When what the ticker of a symbol tells changed last."""
         self.candles: dict[str, int] = {}
         self.subscribed: set[tuple[str, str]] = set()
+        self._began_at: dict[tuple[str, str], float] = {}
+        self._served_at = 0.0
         self.options: dict[tuple[str, str], Any] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -151,7 +163,13 @@ class QuietExchange:
             self.changed[symbol] = self._exchange_ns()
         return self.books[symbol]
 
+    def set_level(self, side: str, price: str, qty: str, symbol: str = "BTC/USD") -> None:
+        """One level changes; told on the book's channel."""
+        levels = [(price, qty)]
+        self._change_book(symbol, levels if side == "bids" else [], levels if side == "asks" else [])
+
     def _change_book(self, symbol: str, bids: list[Pair], asks: list[Pair]) -> None:
+        self._levels.setdefault(symbol, {}).update({price: self._exchange_ns() for price, _ in (*bids, *asks)})
         checksum = self._book(symbol).apply(bids, asks)
         self.changed[symbol] = self._exchange_ns()
         element = v2_element(symbol, bids, asks, checksum, format_timestamp(self.changed[symbol]))
@@ -165,11 +183,33 @@ class QuietExchange:
         return v2_frame("snapshot", v2_element(symbol, bids, asks, model.checksum(), when))
 
     def _deliver(self, channel: str, symbol: str, frame: Any) -> None:
-        if (channel, symbol) not in self.subscribed or self.silent:
-            return
-        if (channel, symbol) in self.mute:
-            self.untold.append(self.now)
+        if self.late is None:
+            self._serve(channel, symbol, frame)
         else:
+            happened = self.now
+
+            def serve() -> None:
+                self._serve(channel, symbol, frame, happened)
+
+            self._served_at = max(self._served_at, happened + self.late())  # a stream keeps its order
+            self.at(self._served_at, serve)
+
+    def _serve(self, channel: str, symbol: str, frame: Any, happened: float | None = None) -> None:
+        """The server that has the connection sends it, if it is subscribed and holds no more than the snapshot."""
+        held = (channel, symbol)
+        if held not in self.subscribed or self.silent:
+            return
+        if happened is not None and happened <= self._began_at.get(held, -1.0):
+            return  # the snapshot has it
+        if held in self.mute:
+            self.untold.append(self.now if happened is None else happened)
+        elif self.late is None:
+            self._send(frame)
+        else:
+            self.at(self.now + self.rtt / 2, partial(self._arrive, frame, self._epoch))
+
+    def _arrive(self, frame: Any, epoch: int) -> None:
+        if epoch == self._epoch and not self.silent:
             self._send(frame)
 
     def _send(self, *frames: Any) -> None:
@@ -245,9 +285,34 @@ class QuietExchange:
             if isinstance(action, Send):
                 request, epoch = json.loads(action.text), self._epoch
                 self.requests.append((self.now, request))
+                self.asked(request)
                 self.at(self.now + self.rtt / 2, partial(self._carry_out, request, epoch))
+            elif isinstance(action, Fetch) and action.call in ("Depth", "Trades"):
+                self.at(self.now + 0.1, partial(self._tell, action))
             elif isinstance(action, Close) and not action.retire:
                 self.cut()
+
+    def _tell(self, fetch: Fetch) -> None:
+        """The answer of REST (PROTOCOL 8.3)."""
+        if not self.rest:
+            self.wire.answer(fetch, error="no route", retryable=False)
+            return
+        params = dict(fetch.params)
+        symbol = params["pair"]
+        if fetch.call == "Depth":
+            model, times = self._book(symbol), self._levels.get(symbol, {})
+            rows: Any = {
+                side: [[price, f"{float(qty):.3f}", times.get(price, 0) // S] for price, qty in model.best(side)]
+                for side in ("bids", "asks")
+            }
+        else:
+            done = [each for each in self.trade_ids.get(symbol, []) if each[1] > int(params["since"])]
+            rows = [
+                [str(price), "0.25", ns / S, "b", "m", "", trade_id]
+                for trade_id, ns, price in done[: int(params["count"])]
+            ]
+        answer = {symbol: rows} if fetch.call == "Depth" else {symbol: rows, "last": "0"}
+        self.wire.answer(fetch, json.dumps({"error": [], "result": answer}).encode())
 
     @property
     def _epoch(self) -> int:
@@ -291,9 +356,10 @@ class QuietExchange:
                 self.mute.discard(held)
             return [ack(request, symbol or None, **time)]
         self.subscribed.add(held)
+        self._began_at[held] = self.now
         self.options[held] = params.get("interval")
         frames = [ack(request, symbol or None, **time)]
-        if held in self.mute:
+        if held in self.mute and not self.snapshots:
             return frames
         if channel == "book":
             frames.append(self.snapshot(symbol))

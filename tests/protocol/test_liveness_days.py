@@ -121,7 +121,8 @@ def test_mute_stream_of_a_quiet_pair_is_found_within_two_minutes(mean: float, se
         assert not day.told(Stall), "it was served again before it had missed anything"
         return
     if not day.told(Stall):
-        assert stream.is_ambiguous, "it is served again, but that it was mute cannot be told from a coincidence"
+        withheld = stream.left_at - stream.untold_at
+        assert withheld < 250_000_000, "it is served again; what was withheld for so short might have been late"
         return
     ((at, _),) = day.told(Stall)
     assert at - stream.untold_at / 1e9 <= 120

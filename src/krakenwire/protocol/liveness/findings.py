@@ -1,20 +1,15 @@
-"""What watching over subscriptions comes to: a probe that is under way, and what a session is to do and to tell."""
+"""What watching over subscriptions comes to: what a session is to do and to tell."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from krakenwire.book import BookState
 from krakenwire.protocol.subscriptions import Key
 
-__all__ = ["Ask", "Finding", "News", "Probe", "Reconnect", "Revived", "Stall"]
-
-_SLACK = 250_000_000
-"""What happened so long before Kraken ended a subscription was told before that, if the subscription was served."""
-_COINCIDENCE = 10_000
-"""How much longer than the probe itself a stream must have been silent, for news to be no coincidence."""
+__all__ = ["Ask", "Finding", "Inquire", "Levels", "News", "Reconnect", "Revived", "Stall"]
 
 Levels = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
+"""The bids and the asks of a book, best first: price and quantity as its checksum takes them."""
 
 
 class Ask(NamedTuple):
@@ -48,7 +43,27 @@ class Reconnect(NamedTuple):
     key: Key
 
 
-Finding = Ask | Stall | Revived | Reconnect
+class Inquire(NamedTuple):
+    """Ask REST what a probe could not tell: whether something happened of which a stream should have told.
+
+    Attributes:
+        key: the stream.
+        after_ns: until when all is known to be told (Kraken's ns).
+        before_ns: what happened earlier than that should have come before the stream was left.
+        silent_ns: for how long nothing had come.
+        is_unusual: the silence is longer than any that was seen, which has to do for a proof if REST does not answer.
+        content: of a book, what was held of it.
+    """
+
+    key: Key
+    after_ns: int
+    before_ns: int
+    silent_ns: int
+    is_unusual: bool
+    content: Levels | None = None
+
+
+Finding = Ask | Stall | Revived | Reconnect | Inquire
 
 
 class News(NamedTuple):
@@ -56,96 +71,3 @@ class News(NamedTuple):
 
     is_new: bool
     exchange_ns: int | None = None
-
-
-class Probe:
-    """A subscription that is ended and begun anew, to see what the snapshot tells.
-
-    A book's snapshot bears the time of its last change (PROTOCOL 3.5): if that is before Kraken was asked, and the book
-    is not what was held, then something was not told. A change in the moment between the two subscriptions proves
-    nothing, unless the silence was unusual in itself, or that moment was too short for a coincidence.
-
-    Args:
-        is_unusual: the silence is longer than this stream has been seen to be silent; else it is routine.
-        silent_ns: for how long nothing had come.
-        witness: the channel that contradicted it, if that is why it is probed.
-
-    Attributes:
-        sent_at: when it was seen that the request had gone out.
-        content: the levels of a book that was synced when it was left.
-        has_spoken: a message came while it was under way, so that it is not mute.
-        is_back: the new subscription is acknowledged.
-        is_answered: a snapshot came.
-        is_new: which told something new.
-    """
-
-    __slots__ = (
-        *("_back_ns", "_left_ns", "_news_ns", "content", "has_spoken", "is_answered", "is_back", "is_new"),
-        *("is_unusual", "sent_at", "silent_ns", "witness"),
-    )
-
-    def __init__(self, *, is_unusual: bool, silent_ns: int, witness: str | None = None) -> None:
-        self.witness = witness
-        self.is_unusual = is_unusual
-        self.silent_ns = silent_ns
-        self.sent_at: int | None = None
-        self.content: Levels | None = None
-        self.has_spoken = False
-        self.is_back = False
-        self.is_answered = False
-        self.is_new = False
-        self._left_ns: int | None = None
-        self._back_ns: int | None = None
-        self._news_ns: int | None = None
-
-    def left(self, exchange_ns: int | None, book: BookState | None) -> None:
-        """Kraken has ended the subscription, at its own time `exchange_ns`."""
-        self._left_ns = exchange_ns
-        self.content = None if book is None else _levels(book)
-
-    def back(self, exchange_ns: int | None) -> None:
-        """Kraken has acknowledged the new one."""
-        self._back_ns = exchange_ns
-        self.is_back = True
-
-    def answer(self, news: News) -> None:
-        """The snapshot, or one item of it."""
-        self.is_answered = True
-        if not news.is_new:
-            return
-        if not self.is_new or (
-            self._news_ns is not None and news.exchange_ns is not None and news.exchange_ns < self._news_ns
-        ):
-            self._news_ns = news.exchange_ns
-        self.is_new = True
-
-    def answer_book(self, book: BookState) -> None:
-        """The snapshot of a book, applied and proven."""
-        self.answer(News(_levels(book) != self.content, book.exchange_ns))
-
-    def wait_from(self, now: int) -> None:
-        """Until now no answer could come."""
-        if self.sent_at is not None:
-            self.sent_at = now
-
-    def shift(self, stalled_ns: int) -> None:
-        """For `stalled_ns` nobody could have seen the answer."""
-        if self.sent_at is not None:
-            self.sent_at += stalled_ns
-
-    @property
-    def proves_mute(self) -> bool:
-        """Whether the answer shows that something should have come before and did not."""
-        if not self.is_new or self.has_spoken:
-            return False
-        if self.is_unusual:
-            return True
-        if self._left_ns is None:
-            return False
-        if self._news_ns is not None and self._news_ns < self._left_ns - _SLACK:
-            return True
-        return self._back_ns is not None and (self._back_ns - self._left_ns) * _COINCIDENCE < self.silent_ns
-
-
-def _levels(book: BookState) -> Levels:
-    return tuple(book.canonical("bids")), tuple(book.canonical("asks"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from array import array
 
-__all__ = ["SHORT_NS", "GapHistogram"]
+__all__ = ["SCARCE", "SHORT_NS", "GapHistogram"]
 
 _NS = 1_000_000_000
 
 SHORT_NS = 3 * _NS // 2
 """Up to which all gaps are alike: they are seen once a second, and no limit is anywhere near."""
+SCARCE = 32
+"""Gaps until the inflation for want of data has come down to twice."""
 _PER_OCTAVE = 4
 """Buckets from one gap to that of twice its length: a quantile is at most 19 % too large, and never too small."""
 _BUCKETS = 16 * _PER_OCTAVE
@@ -20,8 +22,6 @@ _EDGES_NS = tuple(math.ceil(SHORT_NS * 2 ** ((i + 1) / _PER_OCTAVE)) for i in ra
 _PER_MILLE = 1000
 _REMEMBERED = 20_000
 """Gaps after which what was seen before counts half: p99.9 needs thousands, and a market changes by the hour."""
-_SCARCE = 32
-"""Gaps until the inflation for want of data has come down to twice."""
 
 
 class GapHistogram:
@@ -71,7 +71,7 @@ class GapHistogram:
     def usual_ns(self) -> int | None:
         """`p999_ns`, the longer the less there was to learn from: of one gap 33 times, of a thousand 1.03 times."""
         longest = self.p999_ns()
-        return None if longest is None else longest + longest * _SCARCE // self.seen
+        return None if longest is None else longest + longest * SCARCE // self.seen
 
     def _halve(self) -> None:
         counts = self._counts

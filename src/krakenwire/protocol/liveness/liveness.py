@@ -7,7 +7,8 @@ If it does, or if there is no answer, it was mute. Other streams are witnesses: 
 than a silent book has it probed at once.
 
     quiet ──silent for 0.7 x limit, or probe_after──► probed ──nothing new──► quiet, and trusted for longer
-                                                        │ news ──► Stalled and Recovered(by="resubscribe")
+                                                        │ old news ──► Stalled and Recovered(by="resubscribe")
+                                                        │ news of just then ──► REST is asked, the stream soon again
       a witness contradicts, no snapshot after an ack   │ no answer
                       └──────────► stalled ◄────────────┘
                                       │ resubscribed; still silent ──► the connection is opened anew, with restraint
@@ -21,8 +22,9 @@ from collections.abc import Iterator
 from krakenwire.book import BookState, parse_timestamp
 from krakenwire.events import Ohlc, Ticker, Trade
 from krakenwire.protocol.liveness.doubts import Doubts
-from krakenwire.protocol.liveness.findings import Ask, Finding, Probe, Reconnect, Revived, Stall
-from krakenwire.protocol.liveness.gaps import SHORT_NS
+from krakenwire.protocol.liveness.findings import Ask, Finding, Inquire, Reconnect, Revived, Stall
+from krakenwire.protocol.liveness.gaps import SCARCE, SHORT_NS
+from krakenwire.protocol.liveness.probe import Probe
 from krakenwire.protocol.liveness.watched import Stream
 from krakenwire.protocol.liveness.witnesses import Heard, is_repetition, news_of
 from krakenwire.protocol.options import Options
@@ -43,6 +45,9 @@ _ANSWER = 5 * _NS
 """How long the snapshot may take after a probe went out, and after a stalled stream was subscribed anew."""
 _UNUSUAL_ANSWER = 2 * _NS
 """The same where the silence itself is unusual."""
+_LOOK_AGAIN = 10 * _NS
+"""How long a stream may be silent after a probe that proved nothing, though it told something new; twice that after the
+second such one in a row, and so on: a subscription that only ever brings snapshots is mute too."""
 _TOGETHER = 0.8
 """Part of `probe_after` after which a stream is probed along with one that is due, in the same request."""
 _PROBES_PER_SWEEP = 100
@@ -126,6 +131,7 @@ class Liveness:
             stream.since = now
             stream.gap_from = stream.last_before = None
             stream.subscribed_ns = _exchange_ns(ack.time_in)
+            stream.doubtful = 0
             stream.look_at = now + self._first_look
         if stream.is_stalled:
             if stream.resumed_by == "itself":
@@ -141,13 +147,14 @@ class Liveness:
         if stream is None:
             return
         stream.is_active = False
-        if stream.probe is not None:
+        probe = stream.probe
+        if probe is not None:
             if stream.last_n() != stream.heard_n:  # it spoke after the probe was decided on
-                stream.probe.has_spoken = True
+                probe.has_spoken = True
                 stream.since = stream.hear()
             book = stream.book
             is_synced = book is not None and book.status == "synced"
-            stream.probe.left(_exchange_ns(ack.time_in), book if is_synced else None)
+            probe.left(_exchange_ns(ack.time_in), book if is_synced else None, stream.last())
 
     def keeps(self, key: Key) -> bool:
         """Whether what is held of a subscription that just ended stays good until its snapshot, which is on its way.
@@ -238,7 +245,7 @@ class Liveness:
         is_new = False
         for stream in self._of(item):
             if stream.probe is not None and stream.probe.is_back:
-                news = news_of(item, stream.last(), stream.key, stream.subscribed_ns)
+                news = news_of(item, stream.probe.held, stream.key, stream.subscribed_ns)
                 stream.probe.answer(news)
                 is_new = is_new or news.is_new
             elif stream.is_stalled and stream.is_active:
@@ -251,9 +258,8 @@ class Liveness:
         """Whether the snapshot of a ticker answers a probe and tells what was told before; else it is kept."""
         for stream in self._of(ticker):
             if stream.probe is not None and stream.probe.is_back:
-                held = stream.last()
-                stream.probe.answer(news_of(ticker, held, stream.key, stream.subscribed_ns))
-                if is_repetition(ticker, held):
+                stream.probe.answer(news_of(ticker, stream.probe.held, stream.key, stream.subscribed_ns))
+                if is_repetition(ticker, stream.last()):
                     return True
         self.heard.tickers[ticker.symbol] = ticker
         return False
@@ -273,6 +279,12 @@ class Liveness:
         for stream in list(self._probed):
             if stream.probe is not None and stream.probe.is_answered:
                 self._settle(stream, now)
+
+    def confirm(self, inquiry: Inquire) -> None:
+        """What a probe could not prove is proven: the stream had been mute. Harmless if that is known, or over."""
+        stream = self._streams.get(inquiry.key)
+        if stream is not None and not stream.is_stalled:
+            self._was_mute(stream, inquiry.silent_ns, "probe")
 
     # --- judging -----------------------------------------------------------------------------------------------------
 
@@ -308,7 +320,7 @@ class Liveness:
                 # What excuses silence may be later than a message that is only seen now.
                 stream.since = stream.gap_from = at = max(at, stream.since)
                 stream.look_at = at + first_look
-                if stream.is_stalled or stream.probe is not None or stream.awaits_snapshot:
+                if stream.is_stalled or stream.probe is not None or stream.awaits_snapshot or stream.doubtful:
                     self._spoke(stream)
                 if len(stream.peers) > 1:
                     spoke.append(stream)
@@ -365,6 +377,8 @@ class Liveness:
 
     def _patience(self, stream: Stream) -> int:
         """The silence after which it is probed."""
+        if stream.doubtful:
+            return min(_LOOK_AGAIN << min(stream.doubtful - 1, 16), self._probe_after)
         if not stream.gaps.seen:
             return self._probe_after
         return min(self._probe_after, max(round(self.limit_ns(stream) * _EARLY), stream.raised))
@@ -416,7 +430,11 @@ class Liveness:
     def _probe(self, stream: Stream, now: int, witness: str | None) -> None:
         silent = now - stream.since
         is_unusual = witness is not None or (stream.gaps.seen > 0 and silent >= round(_EARLY * self.limit_ns(stream)))
-        stream.probe = Probe(is_unusual=is_unusual, silent_ns=silent, witness=witness)
+        # What few gaps show is no proof: a stream may be quiet for long after a burst that it began with.
+        is_learned = stream.gaps.seen >= SCARCE or stream.key.event_trigger == "bbo"  # nobody knows more of quotes
+        is_proof = witness is not None or (is_unusual and is_learned)
+        held = stream.last()
+        stream.probe = Probe(is_unusual=is_unusual, is_proof=is_proof, silent_ns=silent, held=held, witness=witness)
         stream.look_at = now
         self._probed[stream] = None
         self.is_probing = True
@@ -432,8 +450,8 @@ class Liveness:
                 probe.sent_at = now
             return
         waited = now - probe.sent_at
-        if probe.is_back and stream.key.channel in _MAY_BE_EMPTY and stream.last() is None:
-            if waited >= _ANSWER:  # there was never a trade, so there need be nothing in the snapshot
+        if probe.is_back and (probe.is_alive or (stream.key.channel in _MAY_BE_EMPTY and probe.held is None)):
+            if waited >= _ANSWER:  # it lives, or there was never a trade, so there need be nothing in the snapshot
                 self._settle(stream, now)
             return
         limit = self.limit_ns(stream)
@@ -452,18 +470,30 @@ class Liveness:
         assert probe is not None  # noqa: S101  # what it is called for
         silent = max(now - stream.since, probe.silent_ns)
         if probe.proves_mute:
-            limit = self.limit_ns(stream)
-            self.stalls += 1
-            self.found.append(Stall(stream.key, silent, limit, probe.witness or "probe", is_over=True))
-            self.found.append(Revived(stream.key, silent, "resubscribe"))
             stream.gap_from = now
-        elif not probe.has_spoken:
-            stream.raised = min(max(stream.raised, 2 * silent), self._probe_after)
+            self._was_mute(stream, silent, probe.witness or "probe")
+        elif probe.is_inconclusive:
+            stream.gap_from = now  # it is not known whether the gap is to be learned
+            stream.doubtful += 1
+            inquiry = probe.inquiry(stream.key)
+            if inquiry is not None:
+                self.found.append(inquiry)
+        else:
+            stream.doubtful = 0
+            if not probe.has_spoken:
+                stream.raised = min(max(stream.raised, 2 * silent), self._probe_after)
         self._end_probe(stream)
         stream.since = now
         stream.hear()
-        stream.look_at = now + self._first_look
+        stream.look_at = now + (_LOOK_AGAIN if stream.doubtful else self._first_look)
         self._doubts.drop(stream)
+
+    def _was_mute(self, stream: Stream, silent: int, evidence: str) -> None:
+        """A probe has brought it back already."""
+        stream.doubtful = 0
+        self.stalls += 1
+        self.found.append(Stall(stream.key, silent, self.limit_ns(stream), evidence, is_over=True))
+        self.found.append(Revived(stream.key, silent, "resubscribe"))
 
     def _end_probe(self, stream: Stream) -> None:
         stream.probe = None
@@ -509,16 +539,22 @@ class Liveness:
     def _spoke(self, stream: Stream) -> None:
         """A stream that something was expected of has spoken, at `heard_at`."""
         stream.awaits_snapshot = False
+        stream.doubtful = 0
         if stream.is_stalled:
             stream.is_stalled = False
             stream.reconnects = 0
             stream.gap_from = stream.heard_at
             silent = stream.heard_at - stream.stalled_from
             self.found.append(Revived(stream.key, silent, stream.resumed_by))
-        if stream.probe is not None:
-            stream.probe.has_spoken = True
-            if stream.probe.is_back:
-                self._settle(stream, stream.heard_at)
+        probe = stream.probe
+        if probe is None:
+            return
+        if probe.is_left and stream.book is None:
+            probe.is_alive = True  # now; the snapshot, which tells of before, is to come still
+            return
+        probe.has_spoken = True
+        if probe.is_back:
+            self._settle(stream, stream.heard_at)
 
     def _of(self, item: Trade | Ticker | Ohlc) -> Iterator[Stream]:
         """The streams that a message may belong to."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from krakenwire.book import BookState
-from krakenwire.protocol.liveness.findings import Probe
 from krakenwire.protocol.liveness.gaps import GapHistogram
+from krakenwire.protocol.liveness.probe import Probe
 from krakenwire.protocol.subscriptions import Key
 
 __all__ = ["Stream"]
@@ -19,6 +19,7 @@ class Stream:
         "awaits_snapshot",
         "book",
         "doubted_at",
+        "doubtful",
         "gap_from",
         "gaps",
         "heard_at",
@@ -68,6 +69,8 @@ class Stream:
         self.doubted_at = -(10**18)
         """When it was probed because of a witness: not soon again."""
         self.probe: Probe | None = None
+        self.doubtful = 0
+        """Probes in a row that told something new and yet proved nothing: the next one is not waited for so long."""
         self.is_stalled = False
         self.stalled_from = 0
         """Since when nothing came of it, when it was found mute."""

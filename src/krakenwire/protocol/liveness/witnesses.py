@@ -76,12 +76,12 @@ def news_of(item: Trade | Ticker | Ohlc, held: Any, key: Key, subscribed_ns: int
 
     Args:
         item: as it came.
-        held: of the same stream; None if there was none.
+        held: of the same stream, before the snapshot; None if there was none.
         key: the stream's.
         subscribed_ns: Kraken's time at which the stream had begun: without `held`, only what is later is news.
     """
     if isinstance(item, Trade):
-        if held is not None and held.n != item.n:  # else it came with this very snapshot, and was not held before
+        if held is not None:
             is_new = item.trade_id is not None and item.trade_id > (held.trade_id or 0)
         else:
             is_new = item.exchange_ns is not None and subscribed_ns is not None and item.exchange_ns > subscribed_ns

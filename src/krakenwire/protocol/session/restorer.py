@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from krakenwire.events import Gap, Recovered, Stalled, Stamp
-from krakenwire.protocol.liveness.findings import Ask, Finding, Revived, Stall
+from krakenwire.protocol.liveness.findings import Ask, Finding, Inquire, Revived, Stall
+from krakenwire.protocol.liveness.inquiry import inquire
 from krakenwire.protocol.session.recovery import Recovery
 from krakenwire.protocol.session.subscriber import Subscriber
 from krakenwire.protocol.state import ConnectionState
@@ -151,6 +152,15 @@ class Restorer(Subscriber):
                     seq=self.seq,
                 )
             )
+        elif isinstance(finding, Inquire):
+            if self.trades.fetcher is not None:
+                inquire(self.trades.fetcher, finding, self._confirm)
         elif self.state is ConnectionState.OPEN:
             what = " ".join(part for part in (key.channel, key.symbol) if part)
             self.close(f"{what} stays silent", retire=False)
+
+    def _confirm(self, question: Inquire, stamp: Stamp, n: int) -> None:
+        """REST has told that a stream had been mute which a probe brought back."""
+        if not self.retired:
+            self.liveness.confirm(question)
+            self._follow_findings(self.own(stamp), n)
