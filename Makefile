@@ -9,7 +9,13 @@ SOAK_SECONDS ?= 60
 SOAK_ARGS    ?=
 SANITIZE_TESTS ?= tests
 
-KERNEL_SOURCES := setup.py $(foreach kind,pyx pxd pxi h,$(wildcard src/krakenwire/book/*.$(kind)))
+# The whole suite is spread over the cores there are; a worker that has nothing left takes tests from another. A narrowed
+# one is sooner done in one process, where `-s` shows what is printed (ARGS='-n logical …' spreads it, too).
+SPREAD := $(if $(strip $(ARGS)),,-n logical --maxprocesses 8 --dist worksteal)
+PYTEST := $(BIN)/python -m pytest $(SPREAD)
+
+COMPILED       := src/krakenwire/book src/krakenwire/journal/format
+KERNEL_SOURCES := setup.py $(foreach kind,pyx pxd pxi h,$(wildcard $(addsuffix /*.$(kind),$(COMPILED))))
 INSTALLED      := $(VENV)/.installed
 KERNEL         := $(VENV)/.kernel
 BENCH          := $(VENV)/.bench
@@ -40,16 +46,18 @@ setup: $(KERNEL)  ## Make .venv and build the kernel (every other target does it
 demo: setup  ## Watch a client hold proven books over a real socket, against the built-in simulator
 	@$(BIN)/krakenwire demo $(ARGS)
 
-# What depends on the kernel runs on the pure twin too (tests/book runs both by itself). It comes first, so that the run
-# ends with the summary of the whole suite; a narrowed run (ARGS) leaves it out.
+# What depends on the kernel runs on the pure twin too (tests/book runs both by itself), without the examples that CI
+# adds. It comes first, so that the run ends with the summary of the whole suite; a narrowed run (ARGS) leaves it out.
 test: setup  ## Run the suite (ARGS='-k checksum' narrows it)
 ifeq ($(strip $(ARGS)),)
-	KRAKENWIRE_PURE=1 PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q -m "not long" tests/protocol tests/client
+	@echo "== tests/protocol and tests/client on the pure kernel"
+	KRAKENWIRE_PURE=1 HYPOTHESIS_PROFILE=default PYTHONASYNCIODEBUG=1 $(PYTEST) -q -m "not long and not any_kernel" tests/protocol tests/client
+	@echo "== the suite"
 endif
-	env -u KRAKENWIRE_PURE PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -m "not long" $(ARGS)
+	env -u KRAKENWIRE_PURE PYTHONASYNCIODEBUG=1 $(PYTEST) -q -m "not long" $(ARGS)
 
 test-long: setup  ## Run the suite with the long form of its tests
-	HYPOTHESIS_PROFILE=long PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest --timeout=1800 $(ARGS)
+	HYPOTHESIS_PROFILE=long PYTHONASYNCIODEBUG=1 $(PYTEST) --timeout=1800 $(ARGS)
 
 foreign: $(FOREIGN)  ## Install the foreign clients that the suite tries the simulator with; it skips them else
 
@@ -73,12 +81,12 @@ sanitize: setup  ## Run the suite under the address and undefined-behaviour sani
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)
 	cp -R setup.py pyproject.toml README.md LICENSE src $(SANITIZED)
-	rm -f $(SANITIZED)/src/krakenwire/book/*.so $(SANITIZED)/src/krakenwire/book/*.c
+	rm -f $(foreach kind,so c,$(addprefix $(SANITIZED)/,$(addsuffix /*.$(kind),$(COMPILED))))
 	cd $(SANITIZED) && KRAKENWIRE_BUILD_SANITIZE=address,undefined $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
 	env -u KRAKENWIRE_PURE PYTHONPATH=$(SANITIZED)/src PYTHONMALLOC=malloc \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	  $(BIN)/python -m pytest -q -m "not long" --timeout=300 $(SANITIZE_TESTS)
+	  $(PYTEST) -q -m "not long" --timeout=300 $(SANITIZE_TESTS)
 
 docs: setup  ## Check the documentation against the code
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_testing_docs.py tests/examples/test_guide.py tests/examples/test_readme.py
@@ -101,7 +109,7 @@ live: setup  ## Try the public rules of the conformance suite, then a stream, on
 
 clean:  ## Go back to a fresh clone: remove .venv and everything that was built
 	rm -rf $(VENV) build dist benchmarks/build src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -f src/krakenwire/book/*.so src/krakenwire/book/*.c src/krakenwire/book/*.html
+	rm -f $(foreach kind,so c html,$(addsuffix /*.$(kind),$(COMPILED)))
 	find src tests benchmarks fuzz soak examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- set-up ----------------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_stub_is_true_to_the_compiled_module(require: Callable[[object, str], No
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

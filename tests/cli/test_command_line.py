@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from helpers.processes import Ended, objects, run, run_all
+from helpers.processes import Ended, call, objects, run
 from krakenwire import __version__
 from krakenwire.sim.instruments import default_listings
 
@@ -27,7 +27,7 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
 
 @pytest.fixture(scope="module")
 def helped() -> dict[str, Ended]:
-    return dict(zip(COMMANDS, run_all([(command, "--help") for command in COMMANDS]), strict=True))
+    return {command: call(command, "--help") for command in COMMANDS}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -51,16 +51,9 @@ WRONG = (
 )
 
 
-@pytest.fixture(scope="module")
-def refused() -> dict[tuple[str, ...], Ended]:
-    return dict(zip(WRONG, run_all(WRONG, env={"KRAKEN_WS_PUBLIC_URL": "ws://127.0.0.1:1/v2"}), strict=True))
-
-
 @pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
-def test_wrong_usage_ends_with_2_and_no_traceback(
-    arguments: tuple[str, ...], refused: dict[tuple[str, ...], Ended]
-) -> None:
-    ended = refused[arguments]
+def test_wrong_usage_ends_with_2_and_no_traceback(arguments: tuple[str, ...]) -> None:
+    ended = call(*arguments, env={"KRAKEN_WS_PUBLIC_URL": "ws://127.0.0.1:1/v2"})
     assert (ended.code, ended.out) == (2, "")
     assert ended.err
     assert "Traceback" not in ended.err

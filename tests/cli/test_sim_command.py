@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from helpers.frames import v2_element, v2_frame, walk
-from helpers.processes import end, objects, run, run_all, running
+from helpers.processes import call, end, objects, run, running
 from krakenwire.protocol.wire.auth import sign
 from krakenwire.sim.accounts.accounts import Accounts
 
@@ -205,7 +205,8 @@ def test_what_cannot_work_is_wrong_usage() -> None:
         ("--host", "no.such.host.invalid"): "--host: no.such.host.invalid is no address or name of this machine: ",
         ("--symbols", "NOPE/USD"): "unknown symbol 'NOPE/USD'",
     }
-    for ended, complaint in zip(run_all([("sim", *each) for each in complaints]), complaints.values(), strict=True):
+    for options, complaint in complaints.items():
+        ended = call("sim", *options)
         assert (ended.code, ended.out) == (2, "")
         assert complaint in ended.err
         assert "Traceback" not in ended.err
@@ -223,7 +224,7 @@ def test_port_that_is_taken_is_wrong_usage() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         options = ("--port", "--auth-port", "--l3-port", "--rest-port", "--control-port")
-        every = run_all([("sim", option, port) for option in options])
+        every = [run("sim", option, port) for option in options]
     for ended in every:
         assert (ended.code, ended.out) == (2, "")
         assert f"cannot serve on 127.0.0.1:{port}: Address already in use; port 0 lets the system choose" in ended.err

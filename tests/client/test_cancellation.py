@@ -21,6 +21,8 @@ from krakenwire.net.transport import Closed
 from krakenwire.net.websocket import WebSocketConnector
 from krakenwire.testing import MemoryNetwork, SimulatorThread
 
+pytestmark = pytest.mark.any_kernel
+
 FAST = Options(messages_per_second=1e6, message_burst=1000)
 MOST = 200
 """Suspensions that no work here has."""

@@ -17,6 +17,8 @@ from krakenwire.protocol.options import Options
 from krakenwire.sim.server import SimulatorServer
 from krakenwire.testing import Simulator
 
+pytestmark = pytest.mark.any_kernel
+
 BTC, ETH = "BTC/USD", "ETH/USD"
 NS = 1_000_000_000
 MINUTE_NS = 60 * NS

@@ -149,6 +149,7 @@ async def _first_trade(client: Client) -> object:
         return await anext(reader)
 
 
+@pytest.mark.any_kernel
 @pytest.mark.parametrize("further_connection", [False, True])
 @pytest.mark.parametrize("work", [_books, _all_trades, _synced_book, _first_trade])
 async def test_work_that_is_cancelled_at_any_turn_leaves_nothing_behind(
@@ -175,6 +176,7 @@ async def test_work_that_is_cancelled_at_any_turn_leaves_nothing_behind(
     await bench.run(bench.client.close())
 
 
+@pytest.mark.any_kernel
 async def test_connect_that_is_cancelled_at_any_turn_closes_the_client() -> None:
     turns = 1  # before its first turn it is as if it had never been called
     while True:
@@ -192,6 +194,7 @@ async def test_connect_that_is_cancelled_at_any_turn_closes_the_client() -> None
     await finish(exchange, client.close())
 
 
+@pytest.mark.any_kernel
 async def test_close_that_is_cancelled_at_any_turn_closes_all_the_same() -> None:
     turns = 0
     while True:
@@ -721,6 +724,7 @@ async def test_a_stall_of_our_own_is_not_taken_for_silence_of_the_exchange(was_p
 # --- nothing is left behind -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.any_kernel
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
 async def test_readers_and_books_that_come_and_go_leave_nothing_behind(count: int) -> None:
     bench = await connected(MemoryExchange(), options=FAST)
@@ -750,6 +754,7 @@ async def test_readers_and_books_that_come_and_go_leave_nothing_behind(count: in
     await finish(exchange, client.close())
 
 
+@pytest.mark.any_kernel
 async def test_two_thousand_reconnects_leave_nothing_behind() -> None:
     bench = await connected(MemoryExchange(), options=FAST, connect_budget=ConnectBudget(limit=5000))
     exchange = bench.exchange

@@ -32,6 +32,8 @@ from krakenwire import (
 )
 from krakenwire.clock import NS_PER_S
 
+pytestmark = pytest.mark.any_kernel
+
 RATE = 20_000 if KERNEL == "compiled" else 2_000
 ALARMS = (Disconnected, Reconnected, Stalled, BookInvalidated, Gap)
 FAST = Options(messages_per_second=1e6, message_burst=1000)

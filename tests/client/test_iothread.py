@@ -14,6 +14,8 @@ import pytest
 from krakenwire.errors import ConnectionClosed, UsageError
 from krakenwire.feed.iothread import THREAD_NAME, IoThread, SameLoop
 
+pytestmark = pytest.mark.any_kernel
+
 
 def io_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]

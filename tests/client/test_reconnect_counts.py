@@ -16,6 +16,8 @@ from krakenwire.net.backoff import ConnectBudget
 from krakenwire.protocol.options import Options
 from krakenwire.testing import Simulator
 
+pytestmark = pytest.mark.any_kernel
+
 SYMBOLS = ("BTC/USD", "ETH/USD")
 WARM_UP = 30
 STEP_S = 5.0

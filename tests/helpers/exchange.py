@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from krakenwire.sim.instruments import select
 from krakenwire.sim.market.market import Market
 from krakenwire.sim.sessions.session import HEARTBEAT, ClientSession, encode_status
 from krakenwire.sim.source import MarketSource
@@ -15,6 +16,9 @@ __all__ = ["MemoryExchange"]
 Edit = Callable[[bytes], bytes | None]
 """Changes a frame on its way to the client, or loses it (None)."""
 
+LISTED = ("BTC/USD", "ETH/USD", "MINA/GBP")
+"""A market of all symbols takes three times as long to make, and some tests make hundreds."""
+
 
 class MemoryExchange:
     """Serves every connection of `network` from one market, as the real server would."""
@@ -22,7 +26,7 @@ class MemoryExchange:
     def __init__(self, *, seed: int = 1, clock: ManualClock | None = None) -> None:
         self.network = MemoryNetwork()
         self.clock = clock if clock is not None else ManualClock()
-        self.market = Market(seed=seed)
+        self.market = Market(select(LISTED), seed=seed)
         self.source: MarketSource[MemoryPeer] = MarketSource(self.market)
         self.edit: Edit | None = None
         self.answers = True

@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
+
+import pytest
 
 import krakenwire
+from krakenwire.cli import main
 
-__all__ = ["KRAKENWIRE", "TIMEOUT", "Ended", "end", "environment", "objects", "run", "run_all", "running", "simulator"]
+__all__ = ["KRAKENWIRE", "TIMEOUT", "Ended", "call", "end", "environment", "objects", "run", "running", "simulator"]
 
 KRAKENWIRE = (sys.executable, "-m", "krakenwire")
 TIMEOUT = 50
@@ -58,10 +62,22 @@ def run(
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def run_all(commands: Sequence[tuple[str, ...]], env: Mapping[str, str] | None = None) -> list[Ended]:
-    """Run commands to their ends, some of them at a time: for what is mostly starting up."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda arguments: run(*arguments, env=env), commands))
+def call(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Ended:
+    """Run a command to its end within this process: for what ends before it does anything, help and wrong usage.
+
+    What it raises but for its exit is raised here.
+    """
+    with (
+        mock.patch.dict(os.environ, environment(env), clear=True),
+        mock.patch.object(sys, "argv", ["krakenwire", *map(str, arguments)]),
+        redirect_stdout(StringIO()) as out,
+        redirect_stderr(StringIO()) as err,
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    code = ended.value.code or 0
+    assert isinstance(code, int)
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 @contextmanager

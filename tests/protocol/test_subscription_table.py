@@ -10,6 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from krakenwire.protocol.subscriptions import Key, Pending, State, Subscription, SubscriptionTable
 from krakenwire.protocol.wire.answers import Ack
 
+pytestmark = pytest.mark.any_kernel
+
 LIMIT = 3
 KEYS = [
     *(Key("book", symbol, 10) for symbol in ("BTC/USD", "ETH/USD", "XRP/USD", "ADA/USD")),

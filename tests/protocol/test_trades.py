@@ -16,6 +16,8 @@ from krakenwire.protocol.outputs import Fetch
 from krakenwire.protocol.subscriptions import Key
 from krakenwire.protocol.wire.codec import decode
 
+pytestmark = pytest.mark.any_kernel
+
 BTC, ETH = "BTC/USD", "ETH/USD"
 TRADE = Key("trade", BTC)
 
