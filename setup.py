@@ -1,4 +1,4 @@
-"""Builds the compiled book; everything else is in pyproject.toml.
+"""Builds what is compiled, the book and the blocks of a journal; everything else is in pyproject.toml.
 
 Switches, by environment:
     KRAKENWIRE_BUILD_DEBUG=1                          unoptimised, with symbols and bounds checks
@@ -13,6 +13,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup  # type: ignore[import-untyped]  # it ships no types
 
 BOOK = "src/krakenwire/book"
+FORMAT = "src/krakenwire/journal/format"
 
 debug = os.environ.get("KRAKENWIRE_BUILD_DEBUG") == "1"
 sanitize = os.environ.get("KRAKENWIRE_BUILD_SANITIZE", "")
@@ -37,7 +38,16 @@ setup(
                 extra_compile_args=compile_args,
                 extra_link_args=link_args,
                 define_macros=macros,
-            )
+            ),
+            Extension(
+                "krakenwire.journal.format.blocks",
+                [f"{FORMAT}/blocks.pyx"],
+                include_dirs=[BOOK],  # the checksum is the book's
+                depends=[*glob(f"{FORMAT}/*.pxi"), f"{BOOK}/crc.pxi", f"{BOOK}/crc_fold.h"],
+                extra_compile_args=compile_args,
+                extra_link_args=link_args,
+                define_macros=macros,
+            ),
         ],
         compiler_directives={"boundscheck": debug, "linetrace": coverage},
         force=debug or bool(sanitize) or coverage,

@@ -14,12 +14,12 @@ The first character of a line says what it is::
 from __future__ import annotations
 
 import base64
-from typing import Any, Final
+from typing import Any, Final, Union, get_args
 
 import msgspec
 
 from krakenwire.errors import FrameError
-from krakenwire.protocol.inputs import Input
+from krakenwire.protocol.inputs import Answered, Input
 from krakenwire.protocol.outputs import Action, Close, Fetch, Open, Send
 
 __all__ = [
@@ -50,12 +50,14 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
         mirror: every connection twice.
         book_audit: how books are audited.
         reconnect_every: seconds, or a time of day in UTC as `HH:MM:SS`; None for never.
+        passive: there are only frames, which somebody else asked for: imported ones.
     """
 
     options: dict[str, Any]
     mirror: bool = False
     book_audit: str | None = None
     reconnect_every: float | str | None = None
+    passive: bool = False
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,11 +71,13 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         is_first: the first segment of its run: a core is made, or with `resumed` goes on from where the run before
             ended.
         resumed: the run goes on where the one before ended.
-        n: number of the input before the first one here.
+        n: number of the input before the first one here. A run that goes on leaves numbers out, which may have been
+            used of which nobody knows.
         received_ns: UTC at which the segment was begun.
         made: what the run's core was made of.
         endpoints: where the exchange is, by purpose (`public`, `rest`).
         krakenwire, kernel, python: versions of the program that wrote it.
+        went_on_from: of a run that goes on: number of the last input that it knew of the run before.
     """
 
     format: int
@@ -89,6 +93,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     krakenwire: str
     kernel: str
     python: str
+    went_on_from: int | None = None
+
+    def goes_on(self, n: int | None) -> bool:
+        """Whether a run begins here that goes on where another one is after its input `n`."""
+        return self.is_first and self.resumed and n is not None and self.went_on_from == n
 
 
 class _Open(msgspec.Struct, frozen=True, array_like=True, tag="open"):
@@ -113,8 +122,26 @@ class _Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     params: tuple[tuple[str, str], ...]
 
 
-_encode = msgspec.json.Encoder().encode
-_input: msgspec.json.Decoder[Input] = msgspec.json.Decoder(Input)
+class _Bytes(msgspec.Struct, frozen=True):
+    """What is no text."""
+
+    base64: bytes
+
+
+class _Answered(msgspec.Struct, frozen=True, array_like=True, tag="answered"):
+    """`Answered`, its body as text: bodies are JSON, which base64 would keep from being read and from getting small."""
+
+    number: int
+    body: str | _Bytes | None
+    error: str | None
+    retryable: bool
+    retry_after: float | None
+
+
+_BAD_JSON = msgspec.MsgspecError, ValueError, RecursionError  # the latter two: no UTF-8, and nested too deep
+_input: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    Union[tuple({*get_args(Input)} - {Answered} | {_Answered})]  # noqa: UP007  # of types that are found at run time
+)
 _action = msgspec.json.Decoder(_Open | _Send | _Close | _Fetch)
 _head = msgspec.json.Decoder(Head)
 
@@ -142,7 +169,33 @@ def decode_frame(line: bytes) -> bytes:
 
 def encode_input(given: Input, *, is_timed: bool = True) -> bytes:
     """The line of an input that is no frame."""
-    return (b"!" if is_timed else b"=") + _encode(given)
+    what: Any = given
+    if isinstance(given, Answered):
+        what = _Answered(given.number, _body(given.body), given.error, given.retryable, given.retry_after)
+    return (b"!" if is_timed else b"=") + _encode(what)
+
+
+def _body(body: bytes | None) -> str | _Bytes | None:
+    if body is None:
+        return None
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return _Bytes(body)
+
+
+def _encode(value: Any) -> bytes:
+    """JSON, in which what no UTF-8 can hold (half of a surrogate pair, from an error's words) is a question mark."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable(msgspec.to_builtins(value)))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return [_encodable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def decode_input(line: bytes) -> Input:
@@ -152,9 +205,15 @@ def decode_input(line: bytes) -> Input:
         FrameError: it is none that this version knows; says why.
     """
     try:
-        return _input.decode(line[1:])
-    except msgspec.MsgspecError as error:
+        given = _input.decode(line[1:])
+    except _BAD_JSON as error:
         raise FrameError(f"not an input: {error}", 1) from None
+    if not isinstance(given, _Answered):
+        known: Input = given
+        return known
+    body = given.body.base64 if isinstance(given.body, _Bytes) else given.body
+    body = body.encode() if isinstance(body, str) else body
+    return Answered(given.number, body, given.error, given.retryable, given.retry_after)
 
 
 def encode_action(action: Action) -> bytes:
@@ -176,7 +235,7 @@ def decode_action(line: bytes) -> Action:
     """
     try:
         action = _action.decode(line[1:])
-    except msgspec.MsgspecError as error:
+    except _BAD_JSON as error:
         raise FrameError(f"not an action: {error}", 1) from None
     if isinstance(action, _Send):
         return Send(action.connection, action.text.encode())
@@ -202,8 +261,8 @@ def decode_head(line: bytes) -> Head:
         raise FrameError(f"expected the first line of a segment, which begins with {_HEAD.decode()!r}", 0)
     try:
         form = msgspec.json.decode(line[len(_HEAD) :], type=dict[str, Any]).get("format")
-        if not isinstance(form, int) or form > FORMAT:
+        if not isinstance(form, int) or not 0 < form <= FORMAT:
             raise FrameError(f"a journal of format {form}; this version reads up to {FORMAT}: update krakenwire", 0)
         return _head.decode(line[len(_HEAD) :])
-    except msgspec.MsgspecError as error:
+    except _BAD_JSON as error:
         raise FrameError(f"the first line of the segment is not what it should be: {error}", len(_HEAD)) from None

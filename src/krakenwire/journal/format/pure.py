@@ -1,4 +1,4 @@
-"""Blocks of lines, in Python: what the compiled twin has to do, too.
+"""Blocks of lines, in Python: the specification of the compiled twin.
 
 A block is what is written, and proven, at once::
 
@@ -19,55 +19,27 @@ digits.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
 from zlib import crc32
 
 import msgspec
 
 from krakenwire.errors import FrameError
 from krakenwire.events import Stamp
+from krakenwire.journal.format import block as said
+from krakenwire.journal.format.block import Block, BlockHead, Entry, Kind, Run, decode_block_head
 from krakenwire.journal.format.lines import decode_frame, encode_frame
 
-__all__ = ["Block", "BlockWriter", "Entry", "close_block", "read_block"]
+__all__ = ["Block", "BlockWriter", "Entry", "Run", "close_block", "read_block"]
 
-_Kind = Literal["frame", "input", "action", "note"]
-_BLOCK = msgspec.json.Decoder(tuple[int, int, int, list[tuple[str, int]]])
-_KINDS: dict[int, _Kind] = {
+_KINDS: dict[int, Kind] = {
     **dict.fromkeys(b"{[:;", "frame"),
     **dict.fromkeys(b"!=", "input"),
     **dict.fromkeys(b">", "action"),
+    **dict.fromkeys(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "note"),
 }
-_MOMENT = re.compile(rb"([a-z]*)(-?\d+)([+-]\d+)?(?:\*(\d+))?")
-
-
-class Entry(NamedTuple):
-    """One line of a block.
-
-    Attributes:
-        kind: what it is; `note` is a line about the journal itself.
-        content: of a frame, itself; of anything else, the line.
-        stamp: the moment of a timed input.
-    """
-
-    kind: _Kind
-    content: bytes
-    stamp: Stamp | None
-
-
-class Block(NamedTuple):
-    """One block, read.
-
-    Attributes:
-        n: the number of the input before the first.
-        received_ns, received_mono_ns: its own times.
-        entries: its lines, in order.
-    """
-
-    n: int
-    received_ns: int
-    received_mono_ns: int
-    entries: Sequence[Entry]
+_MOMENT = re.compile(rb"([a-z]*)(-?[0-9]{1,20})([+-][0-9]{1,20})?(?:\*([1-9][0-9]{0,17}))?")
+_END = len(b"crc 00000000\n")
 
 
 class BlockWriter:
@@ -82,8 +54,8 @@ class BlockWriter:
     """
 
     def __init__(self, n: int = 0) -> None:
-        self.n = n
-        self.size = 0
+        self._n = n
+        self._size = 0
         self._first_n = n
         self._first: Stamp | None = None
         self._last: Stamp | None = None
@@ -94,20 +66,28 @@ class BlockWriter:
         self._place: tuple[str, int] | None = None
         self._lines: list[bytes] = []
 
+    @property
+    def n(self) -> int:  # noqa: D102  # said above, as of the compiled twin's
+        return self._n
+
+    @property
+    def size(self) -> int:  # noqa: D102  # said above, as of the compiled twin's
+        return self._size
+
     def frame(self, frame: bytes, stamp: Stamp) -> None:
         """A frame was received."""
         self.line(encode_frame(frame), stamp)
 
     def line(self, line: bytes, stamp: Stamp | None, *, is_input: bool = True) -> None:
         """Any line, without its line feed; `stamp` is that of a timed input."""
-        self.n += is_input
         if stamp is not None:
             if stamp is self._last and self._first is not None:
                 self._repeats += 1
             else:
                 self._moment(stamp)
+        self._n += is_input
         self._lines.append(line)
-        self.size += len(line) + 1
+        self._size += len(line) + 1
 
     def take(self) -> bytes:
         """The block so far, up to its `crc` line (see `close_block`), and begin another; empty if there is nothing."""
@@ -119,11 +99,13 @@ class BlockWriter:
         text = b"block %b\nat %b\n%b\n" % (head, " ".join(self._moments).encode(), b"\n".join(self._lines))
         if self._last is not None:
             self._times = self._last.received_ns, self._last.received_mono_ns
-        self._first, self._first_n, self._repeats, self.size, self._place = None, self.n, 0, 0, None
+        self._first, self._first_n, self._repeats, self._size, self._place = None, self._n, 0, 0, None
         self._moments, self._places, self._lines = [], {}, []
         return text
 
     def _moment(self, stamp: Stamp) -> None:
+        if not _fits(stamp.received_ns, stamp.received_mono_ns, stamp.epoch):
+            raise OverflowError("a time beyond 64 bits")
         self._end_moment()
         before = self._last
         if self._first is None or before is None:
@@ -152,51 +134,81 @@ def read_block(text: bytes) -> Block:
     """Read a complete block, from `block` to the end of its `crc` line.
 
     Raises:
-        FrameError: it is damaged; says how.
+        FrameError: it is damaged, or not a block of a journal; says where and how.
     """
-    end = text.rfind(b"crc ", 0, len(text))
-    if end <= 0 or text[end - 1 : end] != b"\n" or len(text) != end + 13:
-        raise FrameError("a block without its end", len(text))
+    end = len(text) - _END
+    if end <= 0 or text[end - 1 : end + 4] != b"\ncrc " or text[-1:] != b"\n":
+        raise FrameError(said.NO_END, len(text))
     if text[end + 4 : end + 12] != b"%08x" % crc32(memoryview(text)[:end]):
-        raise FrameError("the checksum of a block is wrong: it was damaged", end)
-    head, at, *lines = text[: end - 1].split(b"\n")
+        raise FrameError(said.BAD_CHECKSUM, end)
+    if not text.startswith(b"block "):
+        raise FrameError(said.NO_BLOCK, 0)
+    at = text.index(b"\n") + 1
+    head = decode_block_head(text[6 : at - 1])
+    if text[at : at + 3] != b"at ":
+        raise FrameError(said.NO_AT, at)
+    start = text.index(b"\n", at) + 1
+    moments = _moments(text[at + 3 : start - 1], at + 3, head)
+    runs: list[Run | Entry] = []
+    run: Run | None = None
+    n = head.n
+    for line in text[start:end].split(b"\n")[:-1]:
+        kind = _KINDS.get(line[0] if line else 0)
+        if kind is None:
+            raise FrameError(said.BAD_LINE, start)
+        is_timed = kind == "frame" or line[0] == 33  # !
+        stamp = next(moments, None) if is_timed else None
+        if is_timed and stamp is None:
+            raise FrameError(said.FEW_MOMENTS, start)
+        n += kind in ("frame", "input")
+        if kind != "frame" or stamp is None:
+            run = None
+            runs.append(Entry(kind, line, stamp))
+        else:
+            if run is None or run.connection != stamp.connection:
+                run = Run(stamp.connection, [], [])
+                runs.append(run)
+            run.frames.append(_frame(line, start))
+            run.stamps.append(stamp)
+        start += len(line) + 1
+    if next(moments, None) is not None:
+        raise FrameError(said.MANY_MOMENTS, at)
+    return Block(head.n, head.received_ns, head.received_mono_ns, n, runs)
+
+
+def _frame(line: bytes, at: int) -> bytes:
     try:
-        n, received_ns, mono_ns, places = msgspec.json.decode(
-            head[6:], type=tuple[int, int, int, list[tuple[str, int]]]
-        )
-        stamps = _stamps(at[3:], received_ns, mono_ns, places)
-        entries = []
-        for line in lines:
-            kind = _KINDS.get(line[0] if line else 0, "note")
-            is_timed = kind == "frame" or (kind == "input" and line[:1] == b"!")
-            content = decode_frame(line) if kind == "frame" else line
-            entries.append(Entry(kind, content, stamps.pop() if is_timed else None))
-    except (msgspec.MsgspecError, ValueError, IndexError) as error:
-        raise FrameError(f"a block that is whole, but not one of a journal: {error}", 0) from None
-    return Block(n, received_ns, mono_ns, entries)
+        return decode_frame(line)
+    except FrameError as error:
+        raise FrameError(error.reason, at + error.offset) from None
 
 
-def _stamps(at: bytes, received_ns: int, mono_ns: int, places: list[tuple[str, int]]) -> list[Stamp]:
-    """The stamp of each timed input, the last first."""
-    codes = {_code(number).encode(): place for number, place in enumerate(places)}
-    stamps: list[Stamp] = []
-    connection, epoch = "", 0
-    for moment in at.split():
+def _moments(text: bytes, at: int, head: BlockHead) -> Iterator[Stamp]:
+    """The stamp of each timed input; they are looked at only when they are asked for."""
+    places = {_code(number).encode(): place for number, place in enumerate(head.places)}
+    received_ns, mono_ns = head.received_ns, head.received_mono_ns
+    place = None
+    for moment in text.split(b" ") if text else ():
         match = _MOMENT.fullmatch(moment)
         if match is None:
-            raise ValueError(f"no moment: {moment!r}")
+            raise FrameError(said.NO_MOMENT, at)
         code, passed, drift, repeats = match.groups()
         if code:
-            connection, epoch = codes[code] if code in codes else _unknown(code)
+            place = places.get(code)
+        if place is None:
+            raise FrameError(said.NO_PLACE, at)
         mono_ns += int(passed)
         received_ns += int(passed) + int(drift or 0)
-        stamps += [Stamp(connection, epoch, received_ns, mono_ns)] * int(repeats or 1)
-    stamps.reverse()
-    return stamps
+        if not _fits(mono_ns, received_ns):
+            raise FrameError(said.TOO_LARGE, at)
+        stamp = Stamp(place.connection, place.epoch, received_ns, mono_ns)
+        for _ in range(int(repeats or 1)):
+            yield stamp
+        at += len(moment) + 1
 
 
-def _unknown(code: bytes) -> tuple[str, int]:
-    raise ValueError(f"no place has the code {code.decode()!r}")
+def _fits(*numbers: int) -> bool:
+    return all(-(1 << 63) <= number < 1 << 63 for number in numbers)
 
 
 def _code(number: int) -> str:
