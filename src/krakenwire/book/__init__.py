@@ -22,6 +22,10 @@ if TYPE_CHECKING or os.environ.get("KRAKENWIRE_PURE") != "1":
             BookState,
             BookUpdate,
             parse_timestamp,
+            restore_books,
+            restore_state,
+            restore_update,
+            update_texts,
         )
 
         KERNEL: Literal["compiled", "pure"] = "compiled"
@@ -42,6 +46,10 @@ else:
         BookState,
         BookUpdate,
         parse_timestamp,
+        restore_books,
+        restore_state,
+        restore_update,
+        update_texts,
     )
 
     KERNEL = "pure"
@@ -59,4 +67,8 @@ __all__ = [
     "Books",
     "format_timestamp",
     "parse_timestamp",
+    "restore_books",
+    "restore_state",
+    "restore_update",
+    "update_texts",
 ]

@@ -1,7 +1,7 @@
 # The compiled book. pure/ has the same classes, and what they promise.
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final, Literal, final
+from typing import Any, ClassVar, Final, Literal, final
 
 from krakenwire.book.timestamps import format_timestamp as format_timestamp
 from krakenwire.events import Level, Stamp
@@ -16,6 +16,10 @@ __all__ = [
     "Books",
     "format_timestamp",
     "parse_timestamp",
+    "restore_books",
+    "restore_state",
+    "restore_update",
+    "update_texts",
 ]
 
 NOT_BOOK: Final = -1
@@ -24,6 +28,9 @@ NOTABLE: Final = 1
 UNKNOWN: Final = 2
 
 def parse_timestamp(text: str) -> int: ...
+def restore_books(content: object) -> Books: ...
+def restore_state(content: object) -> BookState: ...
+def restore_update(content: object) -> BookUpdate: ...
 
 @final
 class BookState:
@@ -154,7 +161,19 @@ class Books:
         n: int = 0,
         seq: int = 0,
     ) -> int: ...
+    @property
+    def last_start(self) -> int: ...
+    def apply_run(
+        self,
+        frames: list[bytes],
+        stamps: list[Stamp],
+        start: int,
+        out: list[BookUpdate],
+        n: int = 0,
+        seq: int = 0,
+    ) -> int: ...
     def follow(self, update: BookUpdate) -> bool: ...
     def adopt(self, other: BookState, out: list[BookUpdate], stamp: Stamp = ..., n: int = 0, seq: int = 0) -> bool: ...
 
+def update_texts(events: list[Any], start: int, stop: int) -> tuple[bytes, int]: ...
 def _crc32(data: bytes, fold: bool) -> int: ...

@@ -18,6 +18,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 from decimal import Decimal
 
 from krakenwire.book import reasons
+from krakenwire.book.content import BooksContent, StateContent, check_books, check_state, refuse
 from krakenwire.book.synthesis import book_frame
 from krakenwire.book.timestamps import format_timestamp
 from krakenwire.errors import FrameError, UsageError
@@ -33,6 +34,10 @@ __all__ = [
     "Books",
     "format_timestamp",
     "parse_timestamp",
+    "restore_books",
+    "restore_state",
+    "restore_update",
+    "update_texts",
 ]
 
 cdef extern from *:
@@ -132,9 +137,8 @@ include "scan.pxi"
 include "canonical.pxi"
 
 
-cdef str plain_text(const char* digits, int count, int scale, bint canonical):
-    """The decimal text of digits of which `scale` are behind the point; canonical: without zeros at its end."""
-    cdef char text[64]
+cdef int write_plain(char* text, const char* digits, int count, int scale, bint canonical) noexcept:
+    """As `plain_text`, into 64 bytes; how many it took."""
     cdef int whole = count - scale, n, i
     if whole > 0:
         memcpy(text, digits, whole)
@@ -156,7 +160,13 @@ cdef str plain_text(const char* digits, int count, int scale, bint canonical):
                 n -= 1
             if text[n - 1] == c".":
                 n -= 1
-    return PyUnicode_DecodeASCII(text, n, NULL)
+    return n
+
+
+cdef str plain_text(const char* digits, int count, int scale, bint canonical):
+    """The decimal text of digits of which `scale` are behind the point; canonical: without zeros at its end."""
+    cdef char text[64]
+    return PyUnicode_DecodeASCII(text, write_plain(text, digits, count, scale, canonical), NULL)
 
 
 cdef inline bint same_text(const Text* one, const Text* other) noexcept nogil:
@@ -241,6 +251,69 @@ cdef int unpack(tuple packed, Text* text) except -1:
     return 0
 
 
+cdef bytes pack_levels(const Ladder* ladder):
+    """A side as bytes, see content.py."""
+    cdef Py_ssize_t rank, size = 0
+    cdef const Text* text
+    cdef char* out
+    cdef bytes packed
+    for rank in range(ladder.count):
+        text = ladder_text(ladder, rank)
+        size += 4 + text.price_len + text.qty_len
+    packed = PyBytes_FromStringAndSize(NULL, size)
+    out = PyBytes_AS_STRING(packed)
+    for rank in range(ladder.count):
+        text = ladder_text(ladder, rank)
+        out[0] = <char>text.price_len
+        out[1] = <char>text.qty_len
+        out[2] = <char>text.price_scale
+        out[3] = <char>text.qty_scale
+        size = text.price_len + text.qty_len
+        memcpy(out + 4, text.digits, size)
+        out += 4 + size
+    return packed
+
+
+cdef bint is_number(const uint8_t* digits, Py_ssize_t count, Py_ssize_t scale) noexcept nogil:
+    """Whether digits, without the zeros before them, are of a number that a book may hold."""
+    cdef Py_ssize_t i
+    if not 0 < count <= MAX_DIGITS or scale > MAX_FRACTION or count - scale > MAX_WHOLE or digits[0] == c"0":
+        return False
+    for i in range(count):
+        if not c"0" <= digits[i] <= c"9":
+            return False
+    return True
+
+
+cdef int unpack_levels(bytes packed, Ladder* ladder, bint is_asks, Py_ssize_t depth) except -1:
+    """Put the levels of a side into a ladder that is empty and has room for them."""
+    cdef const uint8_t* p = <const uint8_t*>PyBytes_AS_STRING(packed)
+    cdef const uint8_t* end = p + PyBytes_GET_SIZE(packed)
+    cdef Text text
+    cdef i128 key, last = 0
+    cdef int i
+    while p < end:
+        if end - p < 4 or ladder.count == depth or end - p < 4 + p[0] + p[1]:
+            raise refuse("more levels than its depth, or a part of one")
+        if not is_number(p + 4, p[0], p[2]) or not is_number(p + 4 + p[0], p[1], p[3]):
+            raise refuse("a level that is not of two numbers")
+        memset(&text, 0, sizeof(text))
+        text.price_len, text.qty_len, text.price_scale, text.qty_scale = p[0], p[1], p[2], p[3]
+        memcpy(text.digits, p + 4, text.price_len + text.qty_len)
+        key = 0
+        for i in range(text.price_len):
+            key = key * 10 + (text.digits[i] - c"0")
+        key *= <i128>power_of_ten[MAX_FRACTION - text.price_scale]
+        if is_asks:
+            key = -key
+        if ladder.count and key >= last:
+            raise refuse("levels out of order")
+        last = key
+        ladder_apply(ladder, key, &text)
+        p += 4 + text.price_len + text.qty_len
+    return 0
+
+
 cdef object scan_error(const Scan* s):
     """The exception for what is wrong with a frame."""
     if s.error == NO_MEMORY:
@@ -308,6 +381,27 @@ cdef class BookState:
             f"<BookState {self.symbol} depth={self.depth} {self.status}"
             f" bids={self.sides[BIDS].count} asks={self.sides[ASKS].count}>"
         )
+
+    def __reduce__(self):
+        content = StateContent(
+            symbol=self.symbol,
+            wire_name=self.wire_name,
+            depth=self.depth,
+            status=self.status,
+            reason=self.reason,
+            proven=self.proven,
+            checksum=self.checksum,
+            exchange_ns=self.exchange_ns,
+            clock_ns=self.clock_ns if self.has_clock else None,
+            price_precision=None if self.price_precision < 0 else self.price_precision,
+            qty_precision=None if self.qty_precision < 0 else self.qty_precision,
+            stamp=self.stamp,
+            n=self.n,
+            seq=self.seq,
+            bids=pack_levels(&self.sides[BIDS]),
+            asks=pack_levels(&self.sides[ASKS]),
+        )
+        return restore_state, (tuple(content),)
 
     @property
     def status(self):
@@ -523,6 +617,47 @@ cdef inline Py_ssize_t default_capacity(Py_ssize_t depth) noexcept:
     return 2 * depth + 64
 
 
+cdef BookState new_state(str symbol, int depth, str wire_name):
+    """A book that awaits its snapshot; what it is given was looked at."""
+    cdef BookState state = BookState.__new__(BookState)
+    state.symbol = symbol
+    state.wire_name = wire_name
+    state.name = wire_name.encode()
+    state.depth = depth
+    state.price_precision = -1
+    state.qty_precision = -1
+    state.stamp = NO_STAMP
+    if not ladder_resize(&state.sides[BIDS], default_capacity(depth)):
+        raise MemoryError
+    if not ladder_resize(&state.sides[ASKS], default_capacity(depth)):
+        raise MemoryError
+    state.reset()
+    return state
+
+
+def restore_state(content):
+    """A book from its content (`StateContent`), whichever kernel gave it; ValueError if none can have."""
+    given = check_state(content)
+    cdef BookState state = new_state(given.symbol, given.depth, given.wire_name)
+    unpack_levels(given.bids, &state.sides[BIDS], False, given.depth)
+    unpack_levels(given.asks, &state.sides[ASKS], True, given.depth)
+    state.state = STATUSES.index(given.status)
+    state.reason = given.reason
+    state.proven = given.proven
+    state.has_computed = given.checksum is not None
+    state.computed = given.checksum or 0
+    state.has_ns = given.exchange_ns is not None
+    state.ns = given.exchange_ns or 0
+    state.has_clock = given.clock_ns is not None
+    state.clock_ns = given.clock_ns or 0
+    state.price_precision = -1 if given.price_precision is None else given.price_precision
+    state.qty_precision = -1 if given.qty_precision is None else given.qty_precision
+    state.stamp = given.stamp
+    state.n = given.n
+    state.seq = given.seq
+    return state
+
+
 @cython.final
 @cython.no_gc
 @cython.freelist(256)
@@ -655,7 +790,7 @@ cdef class BookUpdate:
         return self.frame, self.symbol, self.n, self.seq, self.outcome
 
     def __reduce__(self):
-        return _restore, (
+        return restore_update, (
             (
                 self.frame, self.symbol, self.snapshot, self.outcome, self.normalised, self.depth, self.checksum,
                 self.computed, self.exchange_ns, self.stamp, self.n, self.seq, self.index,
@@ -671,7 +806,7 @@ cdef class BookUpdate:
         )
 
 
-def _restore(tuple content not None):
+def restore_update(tuple content not None):
     """A BookUpdate from its pickle."""
     cdef BookUpdate update = BookUpdate.__new__(BookUpdate)
     (
@@ -708,6 +843,7 @@ cdef class Books:
     cdef readonly str unknown
     cdef readonly int last_code
     cdef readonly Py_ssize_t last_consumed
+    cdef readonly Py_ssize_t last_start
     cdef readonly long long verified
     cdef readonly long long unproven
     cdef readonly long long mismatched
@@ -755,6 +891,10 @@ cdef class Books:
         self.table.mask = size - 1
         return 0
 
+    def __reduce__(self):
+        counted = [getattr(self, name) for name in BooksContent._fields[1:-1]]
+        return restore_books, ((self.skip_unknown, *counted, tuple(self.by_symbol.values())),)
+
     def add(self, symbol, depth, *, wire_name=None):
         """Keep a book, which awaits its snapshot; UsageError if the depth or a name cannot be, or is taken."""
         cdef BookState state
@@ -766,19 +906,7 @@ cdef class Books:
                 raise UsageError(f"{reasons.SYMBOL_FORM}, got {name!r}")
         if symbol in self.by_symbol or wire_name in self.by_wire:
             raise UsageError(f"there is a book of {symbol!r} (on the wire {wire_name!r}) already")
-        state = BookState.__new__(BookState)
-        state.symbol = symbol
-        state.wire_name = wire_name
-        state.name = wire_name.encode()
-        state.depth = depth
-        state.price_precision = -1
-        state.qty_precision = -1
-        state.stamp = NO_STAMP
-        if not ladder_resize(&state.sides[BIDS], default_capacity(depth)):
-            raise MemoryError
-        if not ladder_resize(&state.sides[ASKS], default_capacity(depth)):
-            raise MemoryError
-        state.reset()
+        state = new_state(symbol, depth, wire_name)
         self.by_symbol[symbol] = state
         self.by_wire[wire_name] = state
         self.remake_table()
@@ -820,6 +948,26 @@ cdef class Books:
             if not isinstance(frame, bytes):
                 frame = bytes(memoryview(frame))
             self.last_code = self.apply_frame(<bytes>frame, out, stamp, n, seq)
+            if self.last_code != IS_QUIET:
+                break
+            n += 1
+            seq += 1
+        return self.last_consumed
+
+    def apply_run(
+        self, list frames not None, list stamps not None, Py_ssize_t start, list out not None,
+        long long n=0, long long seq=0,
+    ):  # fmt: skip
+        """As `apply_many`, from `frames[start]` on, each with its stamp; `out` had `last_start` before the last one."""
+        cdef Py_ssize_t i
+        if len(frames) != len(stamps):
+            raise ValueError("each frame needs a stamp")
+        self.last_code = IS_QUIET
+        self.last_consumed = 0
+        for i in range(max(start, 0), len(frames)):
+            self.last_consumed += 1
+            self.last_start = len(out)
+            self.last_code = self.apply_frame(<bytes?>frames[i], out, stamps[i], n, seq)
             if self.last_code != IS_QUIET:
                 break
             n += 1
@@ -956,3 +1104,20 @@ cdef class Books:
         """The symbol whose opening quote is at `p`."""
         cdef char name[MAX_SYMBOL]
         return PyUnicode_DecodeUTF8(name, decode(p, skip_string(&self.scan, p), name, MAX_SYMBOL), NULL)
+
+
+def restore_books(content):
+    """The books of a connection from their content (`BooksContent`), whichever kernel gave it; ValueError if none can have."""
+    given = check_books(content, BookState)
+    cdef Books books = Books(skip_unknown=given.skip_unknown)
+    (
+        _, books.unknown, books.last_code, books.last_consumed, books.verified, books.unproven, books.mismatched,
+        books.crossed, books.backwards, books.ignored, books.normalised, states,
+    ) = given  # fmt: skip
+    books.by_symbol = {state.symbol: state for state in states}
+    books.by_wire = {state.wire_name: state for state in states}
+    books.remake_table()
+    return books
+
+
+include "texts.pxi"

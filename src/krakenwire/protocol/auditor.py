@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 from krakenwire.book import BookState
@@ -161,14 +162,12 @@ class Auditor:
         asked = min(audit.state.depth, MOST_ASKED)
         spellings = pair_spellings(audit.symbol)
         pair = spellings[self._spellings.get(audit.symbol, 0) % len(spellings)]
-
-        def take(answer: Answer, now: Stamp, _n: int) -> None:
-            self._take(audit, asked, answer, now)
-
+        params = (("pair", pair), ("count", str(asked)))
+        then = partial(self._take, audit, asked)  # no closure: it is part of the state
         audit.due = at + _GIVE_UP
-        audit.number = self._fetcher.ask("Depth", (("pair", pair), ("count", str(asked))), take, not_before=at + LEAD)
+        audit.number = self._fetcher.ask("Depth", params, then, not_before=at + LEAD)
 
-    def _take(self, audit: _Audit, asked: int, answer: Answer, now: Stamp) -> None:
+    def _take(self, audit: _Audit, asked: int, answer: Answer, now: Stamp, _n: int) -> None:
         audit.number = None
         if answer.trouble is RestTrouble.PAIR:
             self._spellings[audit.symbol] = self._spellings.get(audit.symbol, 0) + 1

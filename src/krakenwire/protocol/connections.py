@@ -34,7 +34,7 @@ class Connections:
         rng: source of jitter.
         trades: the continuity of trades, over all connections.
         candles: that of candles.
-        passive: recorded frames only: there is one connection from the start, and never another.
+        passive: recorded frames only: the main connection is there from the start, any other from its first frame on.
         mirror: every connection twice.
 
     Attributes:
@@ -73,7 +73,7 @@ class Connections:
     # --- which there are ---------------------------------------------------------------------------------------------
 
     def named(self, connection: str) -> Session:
-        """The session of that name.
+        """The session of that name; where there are recorded frames only, each name is that of one.
 
         Raises:
             UsageError: there is none.
@@ -81,6 +81,9 @@ class Connections:
         try:
             return self.sessions[connection]
         except KeyError:
+            if self._passive:
+                session = self.sessions[connection] = self._new(connection)
+                return session
             raise UsageError(f"no connection {connection!r}; there are: {', '.join(self.sessions)}") from None
 
     @property

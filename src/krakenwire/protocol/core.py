@@ -249,11 +249,29 @@ class Core:
         session.receive_frame(frame, stamp, self.n)
         if self._mirror is not None:
             self._mirror.collect_from(session.name)
-        if self._out.precisions:
-            self._learn_precisions(stamp)
-        session.flush(stamp.received_mono_ns)
-        if self.fetcher.dirty:
-            self.fetcher.flush(stamp.received_mono_ns)
+        self._settle(session, stamp)
+
+    def receive_frames(self, frames: list[bytes], stamps: list[Stamp]) -> None:
+        """Frames of one connection, one after the other: `receive_frame` for each, where nobody looks between them.
+
+        If it raises, `n` tells how many were taken.
+        """
+        at = 0
+        while at < len(frames):
+            session = self._sessions.get(stamps[at].connection)
+            is_plain = self.tape is None and self._mirror is None and not self.fetcher.dirty
+            if session is None or not (is_plain and session.is_settled):
+                self.receive_frame(frames[at], stamps[at])
+                at += 1
+                continue
+            try:
+                session.receive_run(frames, stamps, at, self.n + 1)
+            finally:
+                count = session.books.last_consumed
+                self.n += count
+                self.frames += count
+            at += count
+            self._settle(session, stamps[at - 1])
 
     def fetch(self, call: str, params: Params, then: Then, now: Stamp) -> int:
         """Somebody wants a public REST call, paced with all others; `then` is called with its answer, its number.
@@ -417,6 +435,14 @@ class Core:
         """Whether Kraken has acknowledged what is served there."""
         return self._placing.is_active(placement)
 
+    def placements(self) -> dict[Key, Placement]:
+        """What is subscribed for somebody, and where it is served."""
+        return self._placing.placements()
+
+    def shown_book(self, placement: Placement) -> BookState | None:
+        """The book that is served there, as `hold_book` gives it, but it is not made, and it is no input to ask."""
+        return self._placing.shown_book(placement)
+
     @property
     def main(self) -> tuple[str, ...]:
         """The main connection, and the one that mirrors it."""
@@ -427,6 +453,14 @@ class Core:
         return self._connections.is_vital(connection)
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _settle(self, session: Session, stamp: Stamp) -> None:
+        """What a frame calls for."""
+        if self._out.precisions:
+            self._learn_precisions(stamp)
+        session.flush(stamp.received_mono_ns)
+        if self.fetcher.dirty:
+            self.fetcher.flush(stamp.received_mono_ns)
 
     def _flush(self, now: Stamp) -> None:
         for session in self._sessions.values():

@@ -23,6 +23,7 @@ GUARDED = (
     "connected",
     "disconnected",
     "receive_frame",
+    "receive_frames",
     "fetch",
     "cancel_fetch",
     "receive_answer",

@@ -6,18 +6,13 @@ they are written is the journal's; that each is written as the array of its fiel
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from krakenwire.errors import UsageError
 from krakenwire.events import Stamp
 from krakenwire.protocol.outputs import Action
 from krakenwire.protocol.subscriptions import Key
-
-if TYPE_CHECKING:
-    from krakenwire.protocol.core import Core
 
 __all__ = [
     "Answered",
@@ -39,7 +34,6 @@ __all__ = [
     "Subscribe",
     "Tape",
     "Unsubscribe",
-    "apply_input",
 ]
 
 
@@ -116,7 +110,7 @@ class Cancelled(_Base, frozen=True):
 
 
 class Answered(_Base, frozen=True):
-    """`Core.receive_answer`; bytes are written as base64."""
+    """`Core.receive_answer`."""
 
     number: int
     body: bytes | None
@@ -190,36 +184,3 @@ class Tape(Protocol):
 
     def append_actions(self, actions: list[Action]) -> None:
         """What the shell was told to do."""
-
-
-def apply_input(core: Core, given: Input, stamp: Stamp) -> None:
-    """Give `core` an input again. What it refused then it refuses now, and the state is the same."""
-    with suppress(UsageError):  # whoever gave it was told, and nothing but its number came of it
-        _APPLY[type(given)](core, given, stamp)
-
-
-def _nobody(*_: Any) -> None:
-    """Who wanted an answer is not here any more."""
-
-
-_APPLY: dict[type, Any] = {
-    Started: lambda core, _given, _stamp: core.start(),
-    Restarted: lambda core, given, stamp: core.restart(given.n, stamp),
-    Stopped: lambda core, given, _stamp: core.stop(given.reason),
-    Subscribe: lambda core, given, stamp: core.subscribe(given.keys, stamp),
-    Unsubscribe: lambda core, given, stamp: core.unsubscribe(given.keys, stamp),
-    Held: lambda core, given, _stamp: core.hold_book(given.connection, given.key),
-    Connecting: lambda core, given, _stamp: core.connecting(given.connection),
-    Connected: lambda core, given, stamp: core.connected(given.url, stamp),
-    Disconnected: lambda core, given, stamp: core.disconnected(given.reason, given.code, given.terminal, stamp),
-    Fetched: lambda core, given, stamp: core.fetch(given.call, given.params, _nobody, stamp),
-    Cancelled: lambda core, given, _stamp: core.cancel_fetch(given.number),
-    Answered: lambda core, given, stamp: core.receive_answer(
-        given.number, given.body, given.error, stamp, retryable=given.retryable, retry_after=given.retry_after
-    ),
-    Paused: lambda core, given, stamp: core.paused(given.connection, given.reason, stamp),
-    Resumed: lambda core, given, stamp: core.resumed(given.connection, stamp),
-    Reconnect: lambda core, given, stamp: core.reconnect(given.connection, given.reason, stamp),
-    LoopStood: lambda core, given, stamp: core.loop_stalled(given.stalled_ns, stamp),
-    Deadline: lambda core, _given, stamp: core.handle_deadline(stamp),
-}

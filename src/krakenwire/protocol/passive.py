@@ -50,6 +50,7 @@ class PassiveSession(Session):
 
     def flush(self, now: int) -> None:
         """Nothing is sent."""
+        self._dirty = False
 
     def _handle_ack(self, ack: Ack, stamp: Stamp, n: int) -> None:
         events = self._out.events

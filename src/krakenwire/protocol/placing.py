@@ -102,12 +102,25 @@ class Placing:
         sub = session.table.get(key)
         return sub is not None and sub.state is State.ACTIVE
 
+    def placements(self) -> dict[Key, Placement]:
+        """As `Core.placements`."""
+        return {key: placed.placement for key, placed in self._placed.items()}
+
     def book(self, placement: Placement) -> BookState | None:
         """As `Core.book`."""
         session, key = placement
         if self._connections.mirror is not None:
             return self._connections.mirror.pair(session).books.hold(key)
         return session.keeper.hold(key)
+
+    def shown_book(self, placement: Placement) -> BookState | None:
+        """As `Core.shown_book`."""
+        session, key = placement
+        if key.channel != "book" or key.symbol is None:
+            return None
+        if self._connections.mirror is not None and session.name in self._connections.sessions:
+            return self._connections.mirror.pair(session).books.shown(key.symbol)
+        return session.books.get(key.symbol)
 
     def _place(self, key: Key) -> Placement:
         connections = self._connections

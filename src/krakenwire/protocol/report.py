@@ -10,16 +10,27 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from krakenwire.book import BookUpdate
-from krakenwire.events import CallbackFailed, CallbackSlow, Event, LoopStalled, ReadingPaused, ReadingResumed
+from krakenwire.book import BookUpdate, update_texts
+from krakenwire.events import (
+    CallbackFailed,
+    CallbackSlow,
+    Event,
+    JournalPaused,
+    JournalResumed,
+    JournalStopped,
+    LoopStalled,
+    ReadingPaused,
+    ReadingResumed,
+    RunResumed,
+)
 from krakenwire.protocol.core import Core
 from krakenwire.protocol.statistics import Statistics
 
-__all__ = ["EventLog", "Report", "make_report", "state_digest"]
+__all__ = ["EventLog", "LogState", "Report", "make_report", "state_digest"]
 
 _OURS = frozenset(
     {
@@ -29,8 +40,14 @@ _OURS = frozenset(
 )
 """Fields that hold times of this run, what depends on them, or an address of ours: they differ from run to run."""
 
-_OF_THIS_MACHINE = (LoopStalled, ReadingPaused, ReadingResumed, CallbackFailed, CallbackSlow)
+_OF_THIS_MACHINE = (
+    *(LoopStalled, ReadingPaused, ReadingResumed, CallbackFailed, CallbackSlow),
+    *(JournalPaused, JournalResumed, JournalStopped, RunResumed),
+)
 """Events that tell how busy we were, not what came: they are counted, and in no digest."""
+
+_FOLD = 1024
+"""Events after which the event digest is folded."""
 
 
 class Report(Statistics, frozen=True, kw_only=True):
@@ -57,27 +74,59 @@ class Report(Statistics, frozen=True, kw_only=True):
         return not (self.mismatched or self.crossed or self.backwards or self.undecodable)
 
 
-class EventLog:
-    """Counts events and digests them, batch by batch, in order."""
+class LogState(NamedTuple):
+    """Where a log is, so that another one can go on from there.
 
-    def __init__(self) -> None:
-        self.by_type: Counter[str] = Counter()
-        self._digest = hashlib.sha256()
+    Attributes:
+        by_type: events so far.
+        folded: the digest as it was last folded; empty before that.
+        texts: what came since.
+        left: events until it is folded again.
+    """
+
+    by_type: dict[str, int]
+    folded: bytes
+    texts: bytes
+    left: int
+
+
+class EventLog:
+    """Counts events and digests them, batch by batch, in order.
+
+    The digest is SHA-256 over the events' texts, folded: after every so many events it begins anew with what it was
+    by then. So little is needed to go on from any event: that, and the texts since (`dump`).
+
+    Args:
+        state: of the log to go on from.
+    """
+
+    def __init__(self, state: LogState | None = None) -> None:
+        state = LogState({}, b"", b"", _FOLD) if state is None else state
+        self.by_type: Counter[str] = Counter(state.by_type)
+        self._folded = state.folded
+        self._texts = [state.texts]
+        self._left = state.left
+        self._digest = hashlib.sha256(state.folded)
+        self._digest.update(state.texts)
 
     def add(self, events: Iterable[Event]) -> None:
         """The next events."""
-        update = self._digest.update
-        for event in events:
-            name = type(event).__name__
-            self.by_type[name] += 1
-            if isinstance(event, _OF_THIS_MACHINE):
+        events = events if isinstance(events, list) else list(events)
+        at, end = 0, len(events)
+        while at < end:
+            event = events[at]
+            kind = type(event)
+            if kind is BookUpdate:
+                before = at
+                text, at = update_texts(events, at, min(end, at + self._left))
+                self.by_type["BookUpdate"] += at - before
+                self._take(text, at - before)
                 continue
-            if isinstance(event, BookUpdate):
-                update(f"\n{name} {event.seq} {event.symbol} {event.outcome} {' '.join(event.bbo_text())} ".encode())
-                update(event.frame)
-            else:
-                update(f"\n{name} ".encode())
-                update(_encode({key: value for key, value in _fields(event) if key not in _OURS}))
+            at += 1
+            self.by_type[kind.__name__] += 1
+            if not isinstance(event, _OF_THIS_MACHINE):
+                fields = _encode({key: value for key, value in _fields(event) if key not in _OURS})
+                self._take(b"\n%b %b" % (kind.__name__.encode(), fields), 1)
 
     @property
     def count(self) -> int:
@@ -87,6 +136,21 @@ class EventLog:
     def hexdigest(self) -> str:
         """The digest of all events so far."""
         return self._digest.hexdigest()
+
+    def dump(self) -> LogState:
+        """Where it is."""
+        return LogState(dict(self.by_type), self._folded, b"".join(self._texts), self._left)
+
+    def _take(self, text: bytes, events: int) -> None:
+        self._digest.update(text)
+        self._left -= events
+        if self._left:
+            self._texts.append(text)
+            return
+        self._folded = self._digest.digest()
+        self._digest = hashlib.sha256(self._folded)
+        self._texts.clear()
+        self._left = _FOLD
 
 
 def state_digest(core: Core) -> str:

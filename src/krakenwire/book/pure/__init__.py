@@ -4,9 +4,9 @@ A message goes from the bytes of its frame into the book in one call: scan, appl
 (PROTOCOL 3.5, 6.1, 6.3, 7.2). A frame is applied whole or not at all.
 """
 
-from krakenwire.book.pure.books import NOT_BOOK, NOTABLE, QUIET, UNKNOWN, Books
-from krakenwire.book.pure.state import BookState
-from krakenwire.book.pure.update import BookUpdate
+from krakenwire.book.pure.books import NOT_BOOK, NOTABLE, QUIET, UNKNOWN, Books, restore_books
+from krakenwire.book.pure.state import BookState, restore_state
+from krakenwire.book.pure.update import BookUpdate, restore_update, update_texts
 from krakenwire.book.timestamps import format_timestamp, parse_timestamp
 
 __all__ = [
@@ -19,4 +19,8 @@ __all__ = [
     "Books",
     "format_timestamp",
     "parse_timestamp",
+    "restore_books",
+    "restore_state",
+    "restore_update",
+    "update_texts",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from krakenwire.book import reasons
+from krakenwire.book.content import BooksContent, check_books
 from krakenwire.book.pure.canonical import scan_canonical
 from krakenwire.book.pure.levels import Frame
 from krakenwire.book.pure.scan import scan
@@ -14,7 +15,7 @@ from krakenwire.book.pure.update import BookUpdate, make_update
 from krakenwire.errors import UsageError
 from krakenwire.events import NO_STAMP, Stamp
 
-__all__ = ["NOTABLE", "NOT_BOOK", "QUIET", "UNKNOWN", "Books"]
+__all__ = ["NOTABLE", "NOT_BOOK", "QUIET", "UNKNOWN", "Books", "restore_books"]
 
 NOT_BOOK: Final = -1
 """The frame is not a book's, or not understandable as one: decode it otherwise."""
@@ -36,6 +37,7 @@ class Books:
         unknown: the last symbol met, as on the wire, that has no book here.
         last_code: the code of the last frame that `apply_many` consumed.
         last_consumed: how many frames the last `apply_many` consumed, the one it raised for included.
+        last_start: how many updates there were before the last frame that `apply_run` consumed.
         verified, unproven, mismatched, crossed, backwards: messages by their outcome.
         ignored: messages of unknown books, and updates of books that are not synced.
         normalised: messages verified only at the instrument's precisions.
@@ -48,6 +50,7 @@ class Books:
         self.unknown: str | None = None
         self.last_code = QUIET
         self.last_consumed = 0
+        self.last_start = 0
         self.verified = 0
         self.unproven = 0
         self.mismatched = 0
@@ -55,6 +58,10 @@ class Books:
         self.backwards = 0
         self.ignored = 0
         self.normalised = 0
+
+    def __reduce__(self) -> tuple[object, ...]:
+        counted = [getattr(self, name) for name in BooksContent._fields[1:-1]]
+        return restore_books, ((self._skip_unknown, *counted, tuple(self._by_symbol.values())),)
 
     def add(self, symbol: str, depth: int, *, wire_name: str | None = None) -> BookState:
         """Keep a book, which awaits its snapshot.
@@ -198,6 +205,36 @@ class Books:
                 break
         return self.last_consumed
 
+    def apply_run(  # noqa: PLR0917  # a call of the kernel's: keywords cost time there
+        self,
+        frames: list[bytes],
+        stamps: list[Stamp],
+        start: int,
+        out: list[BookUpdate],
+        n: int = 0,
+        seq: int = 0,
+    ) -> int:
+        """As `apply_many`, but each frame has a stamp of its own, and those before `start` are passed over.
+
+        Returns:
+            How many were consumed, the last one included; also in `last_consumed`, if it raises too.
+
+        Raises:
+            FrameError: the last frame consumed is a book's, and broken; those before it were applied.
+            ValueError: there are not as many stamps as frames.
+        """
+        if len(frames) != len(stamps):
+            raise ValueError("each frame needs a stamp")
+        self.last_code = QUIET
+        self.last_consumed = 0
+        for at in range(max(start, 0), len(frames)):
+            before, self.last_start = self.last_consumed, len(out)
+            self.last_consumed += 1
+            self.last_code = self.apply(frames[at], out, stamps[at], n + before, seq + before)
+            if self.last_code != QUIET:
+                break
+        return self.last_consumed
+
     def follow(self, update: BookUpdate) -> bool:
         """Apply the one message that `update`, of other books, tells of.
 
@@ -265,6 +302,22 @@ class Books:
             self.crossed += 1
         else:
             self.backwards += 1
+
+
+def restore_books(content: object) -> Books:
+    """The books of a connection from their content (`BooksContent`), whichever kernel gave it.
+
+    Raises:
+        ValueError: no kernel can have given it; says why.
+    """
+    given = check_books(content, BookState)
+    books = Books(skip_unknown=given.skip_unknown)
+    for name in BooksContent._fields[1:-1]:
+        setattr(books, name, getattr(given, name))
+    for state in given.states:
+        books._by_symbol[state.symbol] = state
+        books._by_wire[state.wire_name] = state
+    return books
 
 
 def _scan(frame: bytes) -> Frame | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
 from krakenwire.book import reasons
+from krakenwire.book.content import refuse
 from krakenwire.events import Level
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "canonical_of",
     "level_json",
     "level_of",
+    "pack_levels",
     "plain_text",
     "scanned_level",
+    "unpack_levels",
 ]
 
 Entry = tuple[bytes, int, int, int]
@@ -86,6 +90,52 @@ def canonical_of(entry: Entry) -> tuple[str, str]:
     return (
         price.rstrip("0").rstrip(".") if price_scale else price,
         qty.rstrip("0").rstrip(".") if qty_scale else qty,
+    )
+
+
+def pack_levels(entries: Iterable[Entry]) -> bytes:
+    """Levels as bytes, see `StateContent`."""
+    return b"".join(
+        [
+            bytes((price_len, len(text) - price_len, price_scale, qty_scale)) + text
+            for text, price_len, price_scale, qty_scale in entries
+        ]
+    )
+
+
+def unpack_levels(packed: bytes, sign: int, depth: int) -> list[Scanned]:
+    """The levels of a side, best first; `sign` is -1 for asks.
+
+    Raises:
+        ValueError: they are not in order, too many, or not numbers.
+    """
+    levels: list[Scanned] = []
+    at = 0
+    while at < len(packed):
+        head = packed[at : at + 4]
+        if len(head) < 4 or len(levels) == depth:
+            raise refuse("more levels than its depth, or a part of one")
+        price_len, qty_len, price_scale, qty_scale = head
+        at += 4 + price_len + qty_len
+        text = packed[at - price_len - qty_len : at]
+        numbers = ((text[:price_len], price_len, price_scale), (text[price_len:], qty_len, qty_scale))
+        if not all(_is_number(*number) for number in numbers):
+            raise refuse("a level that is not of two numbers")
+        level = scanned_level((text[:price_len], price_scale), (text[price_len:], qty_scale))
+        if levels and level[0] * sign >= levels[-1][0] * sign:
+            raise refuse("levels out of order")
+        levels.append(level)
+    return levels
+
+
+def _is_number(digits: bytes, count: int, scale: int) -> bool:
+    """Whether digits, without the zeros before them, are of a number that a book may hold."""
+    return (
+        0 < count == len(digits) <= reasons.MAX_DIGITS
+        and scale <= reasons.MAX_FRACTION
+        and count - scale <= reasons.MAX_WHOLE
+        and digits.isdigit()
+        and digits[0] != ord("0")
     )
 
 

@@ -6,13 +6,21 @@ from typing import Literal, cast
 from zlib import crc32
 
 from krakenwire.book import reasons
+from krakenwire.book.content import StateContent, check_state
 from krakenwire.book.pure.ladder import Ladder
-from krakenwire.book.pure.levels import Element, canonical_of, level_of, plain_text
+from krakenwire.book.pure.levels import (
+    Element,
+    canonical_of,
+    level_of,
+    pack_levels,
+    plain_text,
+    unpack_levels,
+)
 from krakenwire.book.synthesis import book_frame
 from krakenwire.errors import UsageError
 from krakenwire.events import NO_STAMP, Level, Stamp
 
-__all__ = ["BookSide", "BookState", "Outcome"]
+__all__ = ["BookSide", "BookState", "Outcome", "restore_state"]
 
 Outcome = Literal["verified", "unproven", "checksum", "crossed", "timestamp"]
 Status = Literal["empty", "synced", "unsynced"]
@@ -86,6 +94,27 @@ class BookState:
             f"<BookState {self.symbol} depth={self.depth} {self.status}"
             f" bids={len(self._bids.keys)} asks={len(self._asks.keys)}>"
         )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        content = StateContent(
+            symbol=self.symbol,
+            wire_name=self.wire_name,
+            depth=self.depth,
+            status=self.status,
+            reason=self.reason,
+            proven=self.proven,
+            checksum=self.checksum,
+            exchange_ns=self.exchange_ns,
+            clock_ns=self._clock_ns,
+            price_precision=self._price_precision,
+            qty_precision=self._qty_precision,
+            stamp=self.stamp,
+            n=self.n,
+            seq=self.seq,
+            bids=pack_levels(self._bids.best(None)),
+            asks=pack_levels(self._asks.best(None)),
+        )
+        return restore_state, (tuple(content),)
 
     def _side(self, side: str) -> Ladder:
         if side == "bids":
@@ -236,3 +265,27 @@ class BookState:
         if exchange_ns is not None:
             self._clock_ns = exchange_ns
         return outcome, normalised, computed
+
+
+def restore_state(content: object) -> BookState:
+    """A book from its content (`StateContent`), whichever kernel gave it.
+
+    Raises:
+        ValueError: no kernel can have given it; says why.
+    """
+    given = check_state(content)
+    state = BookState(given.symbol, given.depth, given.wire_name)
+    state._bids.apply(unpack_levels(given.bids, 1, given.depth), given.depth)
+    state._asks.apply(unpack_levels(given.asks, -1, given.depth), given.depth)
+    state.status = cast("Status", given.status)
+    state.reason = given.reason
+    state.proven = given.proven
+    state.checksum = given.checksum
+    state.exchange_ns = given.exchange_ns
+    state._clock_ns = given.clock_ns
+    state._price_precision = given.price_precision
+    state._qty_precision = given.qty_precision
+    state.stamp = given.stamp
+    state.n = given.n
+    state.seq = given.seq
+    return state

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, NoReturn, cast
 
+from krakenwire.book.content import refuse
 from krakenwire.book.pure.levels import Element, Entry, canonical_of, level_of
 from krakenwire.book.pure.scan import scan
 from krakenwire.book.pure.state import Outcome
 from krakenwire.events import Level, Stamp
 
-__all__ = ["BookUpdate", "make_update"]
+__all__ = ["BookUpdate", "make_update", "restore_update", "update_texts"]
 
 Content = tuple[
     *tuple[bytes, str, bool, Outcome, bool, int, int | None, int, int | None, Stamp, int, int, int],
@@ -176,7 +177,7 @@ class BookUpdate:
         return hash(self._identity())
 
     def __reduce__(self) -> tuple[object, ...]:
-        return make_update, (self._content,)
+        return restore_update, (self._content,)
 
     def __repr__(self) -> str:
         bid, bid_qty, ask, ask_qty = self.bbo_text()
@@ -191,7 +192,44 @@ _set_content = cast("Any", vars(BookUpdate)["_content"]).__set__  # the slot's o
 
 
 def make_update(content: Content) -> BookUpdate:
-    """An update of its content: from a book, or from a pickle."""
+    """An update of its content."""
     update = _new(BookUpdate)
     _set_content(update, content)
     return update
+
+
+def update_texts(events: list[Any], start: int, stop: int) -> tuple[bytes, int]:
+    """What the digest of events has of the updates from `start` on.
+
+    Args:
+        events: any.
+        start: the first.
+        stop: the one that is not looked at any more.
+
+    Returns:
+        The text of all updates up to the first that is none, and its place.
+    """
+    texts = []
+    stop = min(stop, len(events))
+    while start < stop and type(event := events[start]) is BookUpdate:
+        figures = f"{event.seq} {event.symbol} {event.outcome} {' '.join(event.bbo_text())}"
+        texts.append(b"\nBookUpdate %b %b" % (figures.encode(), event.frame))
+        start += 1
+    return b"".join(texts), start
+
+
+_KINDS = (
+    *(bytes, str, bool, str, bool, int, int | None, int, int | None, Stamp, int, int, int),
+    *(tuple | None, tuple | None, bool),
+)
+
+
+def restore_update(content: object) -> BookUpdate:
+    """An update of its content, as another kernel may have given it.
+
+    Raises:
+        ValueError: none can have given it.
+    """
+    if type(content) is not tuple or len(content) != len(_KINDS) or not all(map(isinstance, content, _KINDS)):
+        raise refuse("not that of a BookUpdate")
+    return make_update(cast("Content", content))

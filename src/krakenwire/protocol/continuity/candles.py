@@ -67,9 +67,14 @@ class Candles:
         self._fetcher = fetcher
         self._timeout = options.backfill_timeout
         self._streams: dict[Name, _Stream] = {}
-        self._waiting: set[Name] = set()
+        self._waiting: dict[Name, None] = {}
+        """In the order of their coming: a set's would be another one in every process."""
         self.touched: list[Name] = []
         self.backfilled = 0
+
+    def all_last(self) -> dict[Name, Ohlc]:
+        """Of each symbol and interval the candle given last, as it was then."""
+        return {name: stream.last for name, stream in self._streams.items()}
 
     def receive(self, candle: Ohlc) -> None:
         """A candle as it came: given, or held back until what is missing before it is there."""
@@ -87,6 +92,10 @@ class Candles:
                 stream.held[candle.interval_begin_ns] = candle
             self.touched.append((candle.symbol, candle.interval))
 
+    def last(self) -> list[Ohlc]:
+        """The candle of each stream that was given last."""
+        return [stream.last for stream in self._streams.values()]
+
     def end_frame(self, stamp: Stamp, n: int) -> None:
         """The frame is over: does what it brought reach back to what was given last?"""
         touched, self.touched = dict.fromkeys(self.touched), []
@@ -99,7 +108,7 @@ class Candles:
             elif stream.found is None:
                 stream.found = stamp
                 stream.deadline = stamp.received_mono_ns + round(self._timeout * _NS)
-                self._waiting.add(name)
+                self._waiting[name] = None
                 self._ask(name, stream)
 
     def interrupt(self, symbol: str | None, interval: int | None) -> None:
@@ -221,7 +230,7 @@ class Candles:
 
     def _settle(self, name: Name, stream: _Stream) -> None:
         """Nothing is waited for any more."""
-        self._waiting.discard(name)
+        self._waiting.pop(name, None)
         stream.found = stream.deadline = None
         if stream.number is not None and self._fetcher is not None:
             self._fetcher.cancel(stream.number)

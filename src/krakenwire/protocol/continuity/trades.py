@@ -141,6 +141,11 @@ class Trades:
         stream = self._streams.get(symbol)
         return None if stream is None else stream.next - 1
 
+    def all_last(self) -> dict[str, tuple[int, int]]:
+        """Of each symbol the last trade_id given or told as lost, and UTC nanoseconds of the last trade given."""
+        streams = self._streams.items()
+        return {symbol: (stream.next - 1, stream.last.exchange_ns or 0) for symbol, stream in streams}
+
     @property
     def held(self) -> int:
         """Trades held back now, of all symbols."""

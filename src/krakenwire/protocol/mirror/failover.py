@@ -85,8 +85,8 @@ class Failover:
         self._out = out
         self._wait = round(wait * _NS)
         self._shown: dict[str, _Shown] = {}
-        self._waiting: set[str] = set()
-        """Symbols with a deadline."""
+        self._waiting: dict[str, None] = {}
+        """Symbols with a deadline, in the order of their coming: a set's would be another one in every process."""
 
     # --- what is shown ----------------------------------------------------------------------------------------------
 
@@ -97,6 +97,11 @@ class Failover:
             self._shown[state.symbol] = _Shown(state)
         return state
 
+    def shown(self, symbol: str) -> BookState | None:
+        """The book that is shown of `symbol`; None if there is none yet."""
+        shown = self._shown.get(symbol)
+        return None if shown is None else shown.state
+
     def set_precision(self, symbol: str) -> None:
         """The instrument's precisions of `symbol` came in."""
         self._keeper.set_precision(symbol)
@@ -106,7 +111,7 @@ class Failover:
         for symbol in symbols:
             if symbol in self._shown and not any(symbol in session.books for session in self._sessions):
                 del self._shown[symbol]
-                self._waiting.discard(symbol)
+                self._waiting.pop(symbol, None)
                 self.books.remove(symbol)
 
     @property
@@ -265,7 +270,7 @@ class Failover:
             self._take(shown, other, reason, stamp, n)
             return
         shown.deadline = stamp.received_mono_ns + self._wait
-        self._waiting.add(symbol)
+        self._waiting[symbol] = None
         self._give_up_if_hopeless(shown, stamp, n)
 
     def _give_up_if_hopeless(self, shown: _Shown, stamp: Stamp, n: int) -> None:
@@ -343,7 +348,7 @@ class Failover:
         shown.deadline = None
         shown.cause = None
         shown.fresh = None
-        self._waiting.discard(shown.state.symbol)
+        self._waiting.pop(shown.state.symbol, None)
 
 
 def on_connection(session: Session, stamp: Stamp) -> Stamp:

@@ -82,15 +82,43 @@ class Session(Restorer):
         try:
             code = self.books.apply(frame, events, stamp, n, self.seq)
         except FrameError as error:
-            reason, offset = error.reason, error.offset
-            self._handle_undecodable(
-                Undecodable(reason=reason, offset=offset, frame=frame, stamp=stamp, n=n, seq=self.seq), stamp, n
-            )
+            self._handle_undecodable(_broken(error, frame, stamp, n, self.seq), stamp, n)
             return
         if code == QUIET:
             if self._watches:
                 self._note_changes(start)
             return
+        self._look_at_frame(code, frame, start, stamp, n)
+
+    @property
+    def is_settled(self) -> bool:
+        """There is nothing to do behind a frame that is quiet, as nearly all of a book are."""
+        return self.state is ConnectionState.OPEN and not (self._dirty or self._watches)
+
+    def receive_run(self, frames: list[bytes], stamps: list[Stamp], start: int, n: int) -> None:
+        """The frames from `start` on up to the first that is not quiet; `books.last_consumed` tells how many.
+
+        As `receive_frame` for each, while the connection `is_settled`; `n` is that of the first.
+        """
+        events, books = self._out.events, self.books
+        try:
+            books.apply_run(frames, stamps, start, events, n, self.seq + 1)
+            error = None
+        except FrameError as broken:
+            error = broken
+        count = books.last_consumed
+        n += count - 1
+        frame, stamp = frames[start + count - 1], stamps[start + count - 1]
+        self.seq += count
+        self._received_at = stamp.received_mono_ns
+        self._pinged_at = None
+        if error is not None:
+            self._handle_undecodable(_broken(error, frame, stamp, n, self.seq), stamp, n)
+        elif books.last_code != QUIET:
+            self._look_at_frame(books.last_code, frame, books.last_start, stamp, n)
+
+    def _look_at_frame(self, code: int, frame: bytes, start: int, stamp: Stamp, n: int) -> None:
+        """A frame is not quiet; the updates that the kernel made of it are those from `start` on."""
         if code == NOT_BOOK:
             self._receive_message(frame, stamp, n)
         elif code == UNKNOWN:
@@ -246,3 +274,7 @@ class Session(Restorer):
     def _handle_undecodable(self, undecodable: Undecodable, _stamp: Stamp, _n: int) -> None:
         self.undecodable += 1
         self._out.events.append(undecodable)
+
+
+def _broken(error: FrameError, frame: bytes, stamp: Stamp, n: int, seq: int) -> Undecodable:
+    return Undecodable(reason=error.reason, offset=error.offset, frame=frame, stamp=stamp, n=n, seq=seq)
