@@ -17,9 +17,9 @@ from helpers.wire import S, Wire, acks, book, instrument, timestamp
 from krakenwire.errors import UsageError
 from krakenwire.events import BookInvalidated
 from krakenwire.journal import FrameReplay, read_frames
-from krakenwire.journal import evidence as module
-from krakenwire.journal.bundle import Bundle, KeptFrame, bundles_in, read_bundle
-from krakenwire.journal.evidence import KEPT, Evidence
+from krakenwire.journal.bundles import evidence as module
+from krakenwire.journal.bundles.bundle import Bundle, KeptFrame, bundles_in, read_bundle
+from krakenwire.journal.bundles.evidence import KEPT, Evidence
 from krakenwire.protocol.subscriptions import Key
 
 BTC = "BTC/USD"

@@ -16,7 +16,7 @@ from krakenwire.book import Books, BookState, BookUpdate
 from krakenwire.book.reasons import MAX_FRACTION
 from krakenwire.errors import UsageError
 from krakenwire.events import BookInvalidated, Disconnected, Instrument, SubscribeRejected, Unsubscribed
-from krakenwire.journal.bundle import KeptFrame, book_before, bundles_in, describe, write_bundle
+from krakenwire.journal.bundles.bundle import KeptFrame, book_before, bundles_in, describe, write_bundle
 from krakenwire.protocol.core import Core
 from krakenwire.protocol.mirror.mirror import group_of
 

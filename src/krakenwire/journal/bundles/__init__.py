@@ -1,0 +1,1 @@
+"""The evidence of books that were found wrong."""

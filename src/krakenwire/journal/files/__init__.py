@@ -1,0 +1,1 @@
+"""The files of a journal: its directory, segments, and the zstd frames in them."""

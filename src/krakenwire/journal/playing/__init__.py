@@ -1,0 +1,1 @@
+"""A journal through a core again, compared with what was recorded."""

@@ -1,0 +1,1 @@
+"""What becomes of a segment that was ended: compared, compressed harder, indexed."""

@@ -1,0 +1,1 @@
+"""A core as bytes and back, and the states that are kept beside segments."""

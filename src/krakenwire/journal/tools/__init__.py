@@ -1,0 +1,1 @@
+"""What `krakenwire journal` does."""
