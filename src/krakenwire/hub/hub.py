@@ -8,7 +8,7 @@ from typing import Any
 
 from krakenwire.clock import Clock, SystemClock
 from krakenwire.errors import UsageError
-from krakenwire.events import BookInvalidated, Event, Gap, Loss, SubscribeRejected
+from krakenwire.events import BookInvalidated, Event, Gap, Loss, Stamp, SubscribeRejected
 from krakenwire.hub.brake import Brake
 from krakenwire.hub.inbox import Inbox
 from krakenwire.hub.interest import Delivery, Interest, ReaderStatistics
@@ -149,6 +149,14 @@ class Hub:
         self._moving[inbox] = None
         self._forget_plans()
 
+    def assign(self, inbox: Inbox, interests: Iterable[Interest]) -> None:
+        """Give `inbox`, which is attached, the events of `interests` and no others, from the next published on."""
+        interests = set(interests)
+        if inbox in self._inboxes and interests != inbox.wanted:
+            inbox.wanted = interests
+            self._moving[inbox] = None
+            self._forget_plans()
+
     def detach(self, inbox: Inbox) -> None:
         """Give it nothing more; what waits remains."""
         if self._inboxes.pop(inbox, self) is not None:
@@ -182,21 +190,26 @@ class Hub:
 
     # --- publishing -------------------------------------------------------------------------------------------------
 
-    def publish(self, events: Iterable[Event]) -> None:
-        """Hand each event, in order, to whoever wants it. Never waits, whoever is slow."""
+    def publish(self, events: Iterable[Event], origin: str = "") -> None:
+        """Hand each event, in order, to whoever wants it. Never waits, whoever is slow.
+
+        Args:
+            events: what is published.
+            origin: stands before the name of each connection, where interests tell connections of several cores apart.
+        """
         noted: list[_Plan] = []
-        stamp: object = None
+        stamp: Stamp | None = None
         plans: _Plans = {}
         event: Any
         try:
             for event in events:
                 if event.stamp is not stamp:  # one for all frames of a socket read
                     stamp = event.stamp
-                    plans = self._plans.setdefault(event.stamp.connection, {})
+                    plans = self._plans.setdefault(origin + stamp.connection, {})
                 try:
                     plan = plans[type(event)][event.symbol]
                 except KeyError:
-                    self._publish_rare(event, plans, noted)
+                    self._publish_rare(event, plans, noted, origin)
                     continue
                 if not plan.is_noted:
                     plan.is_noted = True
@@ -210,9 +223,9 @@ class Hub:
                     ring.written()
             self.apply_brake()
 
-    def _publish_rare(self, event: Any, plans: _Plans, noted: list[_Plan]) -> None:
+    def _publish_rare(self, event: Any, plans: _Plans, noted: list[_Plan], origin: str) -> None:
         """Publish what has no plan yet, what more than its symbol decides on, and what is a loss to others."""
-        kind, group = type(event), group_of(event.stamp.connection)
+        kind, group = type(event), group_of(origin + event.stamp.connection)
         symbol, interval = getattr(event, "symbol", None), getattr(event, "interval", None)
         plan = self._plan(group, event.channel, symbol, interval)
         if hasattr(kind, "symbol") and not (hasattr(kind, "interval") or issubclass(kind, _LOSSES)):

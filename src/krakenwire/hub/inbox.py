@@ -243,6 +243,17 @@ class Inbox:
         batch = self.take_batch(1)
         return batch[0] if batch else None
 
+    def take_only(self) -> Any:
+        """The next event if it is all that waits, and no policy has to look at it; else None, and nothing is taken."""
+        start = self.index
+        if len(self.events) - start != 1 or self._newest or self._untold or self.is_holding or self.ready:
+            return None
+        event = self.events[start]
+        if type(event) is Loss:
+            return None
+        self.index = start + 1
+        return event
+
     def take_ahead(self) -> Any:
         """As `take`; a run of what comes after it is put into `ready`, to be popped from there.
 
