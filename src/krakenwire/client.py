@@ -8,13 +8,14 @@ import ssl
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakValueDictionary
 
 from krakenwire.book import Book
-from krakenwire.clock import Clock, ManualClock, SystemClock
+from krakenwire.clock import Clock, ContinuedClock, ManualClock, SystemClock
 from krakenwire.errors import UsageError
 from krakenwire.events import Event, Stamp
 from krakenwire.feed.feed import Feed, FeedSettings
@@ -22,7 +23,10 @@ from krakenwire.feed.handover import Handover, Source
 from krakenwire.feed.history import HistoryReader, past_of
 from krakenwire.feed.iothread import Home, IoThread, SameLoop
 from krakenwire.feed.reading import BookReading, Observing, Reading
+from krakenwire.feed.resuming import ResumedRun
 from krakenwire.hub import Delivery, Hub, Inbox, Interest, OnLoss, Reader, ReaderStatistics
+from krakenwire.journal.writing.options import JournalOptions
+from krakenwire.journal.writing.statistics import RecorderStatistics
 from krakenwire.net.backoff import ConnectBudget
 from krakenwire.net.endpoints import Endpoints
 from krakenwire.net.rest import RestCaller, RestClient
@@ -71,6 +75,11 @@ class Client(Streams):
             about every `Options.audit_every` seconds; see `BookAudited`. None: what the checksum covers is proven.
         bundles: a directory for the evidence of books that were found wrong; `krakenwire replay` plays it. Made if it
             is not there; of more than a hundred bundles the oldest is removed.
+        journal: a directory to record everything in that comes, or `JournalOptions`; see docs/guide.md. It is written
+            by a thread and holds up nothing. Needs the extra `journal`.
+        resume: go on where the last program ended that recorded in `journal`, however it ended: with its subscriptions,
+            its books to be proven anew, its streams without a gap; see docs/recovery.md. Where nothing was
+            recorded yet, begin anew. What is given here must be what was given there (`options` may be left out).
         on_events: called on the event loop with each batch of events before any reader gets them; must be quick. With
             `io_thread` it is called in that thread, and what it keeps waiting is the feed. What it raises goes to the
             event loop's exception handler, which logs it by default; the feed goes on.
@@ -96,17 +105,25 @@ class Client(Streams):
         reconnect_every: Every | None = None,
         book_audit: AuditMethod | None = None,
         bundles: str | Path | None = None,
+        journal: str | PathLike[str] | JournalOptions | None = None,
+        resume: bool = False,
         on_events: Callable[[Sequence[Event]], object] | None = None,
     ) -> None:
         if not isinstance(endpoints, Endpoints | None):
             raise UsageError(f"endpoints must be Endpoints, as in Client(Endpoints(public=url)), not {endpoints!r}")
         if not isinstance(options, Options | None):
             raise UsageError(f"options must be Options, as in Options(stall_after=5.0), not {options!r}")
+        if not isinstance(journal, str | PathLike | JournalOptions | None):
+            raise UsageError(f"journal must be a directory or JournalOptions, not {journal!r}")
+        if resume and journal is None:
+            raise UsageError("resume=True goes on from a journal: give its directory, as in Client(journal='tape')")
         if subscribe_timeout <= 0:
             raise UsageError(f"subscribe_timeout must be greater than 0 seconds, not {subscribe_timeout!r}")
         if io_thread and isinstance(clock, ManualClock):
             raise UsageError("io_thread=True needs the system's clock: one moved by hand belongs to its own thread")
         clock = clock if clock is not None else SystemClock()
+        if resume:
+            clock = ContinuedClock(clock)
         endpoints = endpoints if endpoints is not None else Endpoints.from_environment(os.environ)
         owned_rest: RestClient | None = None
         # What is replaced for its WebSockets does not mean Kraken's REST.
@@ -130,7 +147,10 @@ class Client(Streams):
             reconnect_every=reconnect_every,
             book_audit=book_audit,
             bundles=bundles,
+            journal=JournalOptions(directory=journal) if isinstance(journal, str | PathLike) else journal,
             mirror=mirror,
+            resume=resume,
+            given_options=options,
         )
         self._feed = Feed(settings, threading.RLock() if io_thread else None)
         self._home: Home = (IoThread if io_thread else SameLoop)(self._feed.close)
@@ -149,7 +169,8 @@ class Client(Streams):
         Raises:
             ConnectFailed: it could not be opened; says why, and whether a retry can help.
             ConnectionClosed: the client was closed, before or meanwhile.
-            UsageError: it was connected on another event loop.
+            UsageError: it was connected on another event loop, no journal can be written where it should be, or nobody
+                can go on from the one that is there.
 
         Cancellation: closes; the client cannot be used afterwards.
         """
@@ -207,6 +228,25 @@ class Client(Streams):
     def statistics(self) -> Statistics:
         """What was counted since the client was made: frames, verified, resyncs, reconnects and the like."""
         return self._home.call(self._feed.core.statistics)
+
+    def recording(self) -> RecorderStatistics | None:
+        """How the journal is doing: what is on the disk, what waits, what was lost; None if there is none."""
+        recorder = self._feed.recorder
+        return None if recorder is None else self._home.call(recorder.statistics)
+
+    def end_recording(self) -> None:
+        """Record no more: the journal ends as of now, and a replay of it with the books as they are.
+
+        Else it ends when the client is closed, which unsubscribes. Harmless without a journal, or if done before.
+        """
+        if (recorder := self._feed.recorder) is not None:
+            self._home.call(recorder.finish)
+
+    @property
+    def resumed(self) -> ResumedRun | None:
+        """From where this client went on, once it is connected; None if it began anew."""
+        taken_over = self._feed.taken_over
+        return None if taken_over is None else taken_over.run
 
     def clock_offset(self) -> tuple[int, int] | None:
         """The exchange's clock less ours, and by how much that may be wrong either way; nanoseconds.

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-__all__ = ["NS_PER_S", "Clock", "ManualClock", "SystemClock", "Timer", "timeout"]
+__all__ = ["NS_PER_S", "Clock", "ContinuedClock", "ManualClock", "SystemClock", "Timer", "timeout"]
 
 NS_PER_S = 1_000_000_000
 
@@ -61,6 +61,42 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds`. Cancellation: safe, no effect."""
         await asyncio.sleep(seconds)
+
+
+class ContinuedClock:
+    """Another clock, whose monotonic time can be made to go on from that of a program that is no more.
+
+    Args:
+        clock: the other one.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead_ns = 0
+
+    def go_on_from(self, now_ns: int, monotonic_ns: int) -> None:
+        """Where it was `monotonic_ns` at `now_ns` (UTC), it has gone on since then; before anybody measures by it.
+
+        Where UTC runs backwards it has stood still meanwhile.
+        """
+        passed = max(self._clock.now_ns() - now_ns, 0)
+        self._ahead_ns = monotonic_ns + passed - self._clock.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """UTC, nanoseconds since the epoch."""
+        return self._clock.now_ns()
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds, going on over programs."""
+        return self._clock.monotonic_ns() + self._ahead_ns
+
+    def call_at(self, monotonic_ns: int, callback: Callable[[], object]) -> Timer:
+        """Call `callback` once `monotonic_ns` is reached."""
+        return self._clock.call_at(monotonic_ns - self._ahead_ns, callback)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds`. Cancellation: safe, no effect."""
+        await self._clock.sleep(seconds)
 
 
 class _ManualTimer:

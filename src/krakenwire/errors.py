@@ -16,9 +16,11 @@ __all__ = [
     "FrameError",
     "KrakenwireError",
     "NotEnoughLiquidity",
+    "NotRecorded",
     "ProtocolError",
     "ReaderClosed",
     "ReaderOverrun",
+    "ReplayEnded",
     "RestFailed",
     "SubscriptionRejected",
     "SubscriptionTimeout",
@@ -53,6 +55,10 @@ class UnknownSymbol(UsageError):
         self.nearest = nearest
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else "; expected BASE/QUOTE, as in BTC/USD"
         super().__init__(f"unknown symbol {symbol!r}{hint}")
+
+
+class NotRecorded(UsageError):
+    """What a journal does not have: the message names what it has."""
 
 
 class ProtocolError(KrakenwireError):
@@ -116,6 +122,10 @@ class ConnectionClosed(KrakenwireError, ConnectionError):
     """The client was closed, or its connection ended for good, while something waited on it."""
 
     fault = "network"
+
+
+class ReplayEnded(ConnectionClosed):
+    """The replay came to the end of its tape, or was closed, while something waited on it; it cannot go on."""
 
 
 class SubscriptionRejected(KrakenwireError):

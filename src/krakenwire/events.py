@@ -31,6 +31,9 @@ __all__ = [
     "Gap",
     "Heartbeat",
     "Instrument",
+    "JournalPaused",
+    "JournalResumed",
+    "JournalStopped",
     "LeaderChanged",
     "Level",
     "LoopStalled",
@@ -44,6 +47,7 @@ __all__ = [
     "Reconnected",
     "Recovered",
     "Reply",
+    "RunResumed",
     "Side",
     "Source",
     "Spread",
@@ -617,6 +621,60 @@ class CallbackSlow(Message, frozen=True, kw_only=True, gc=False):
     reader: str
     took_ns: int
     slow: int
+
+
+class JournalPaused(Message, frozen=True, kw_only=True, gc=False):
+    """Nothing can be written into the journal now, or not fast enough; it is tried again, and the feed goes on.
+
+    What comes meanwhile waits in memory, up to 64 MiB; what is beyond that will not be in the journal.
+
+    Attributes:
+        reason: what the system said, or that the disk is too slow.
+    """
+
+    reason: str
+
+
+class JournalResumed(Message, frozen=True, kw_only=True, gc=False):
+    """The journal is written again.
+
+    Attributes:
+        lost: inputs of the client (frames, mostly) that are not in it; there it says so, too.
+        paused_ns: for how long nothing could be written.
+    """
+
+    lost: int
+    paused_ns: int
+
+
+class JournalStopped(Message, frozen=True, kw_only=True, gc=False):
+    """The journal is not written any more, as `when_full="stop"` has it; the feed goes on.
+
+    Attributes:
+        reason: what the system said, or that the disk is too slow.
+    """
+
+    reason: str
+
+
+class RunResumed(Message, frozen=True, kw_only=True, gc=False):
+    """The client goes on where the program before it ended: what it knew is known, what was subscribed is wanted.
+
+    What was missed meanwhile is found and fetched as after a loss of connection; that is told as there.
+
+    Attributes:
+        run: number of the run before.
+        last_n: number of its last input that is in the journal.
+        first_n: number of the first input of this run; those between may have been used by the other program.
+        downtime_ns: how long nobody was there.
+        subscriptions: how many are wanted again.
+    """
+
+    run: int
+    last_n: int
+    first_n: int
+    downtime_ns: int
+    subscriptions: int
 
 
 class Loss(Message, frozen=True, kw_only=True, gc=False):

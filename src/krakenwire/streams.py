@@ -119,10 +119,12 @@ class Streams(ABC):
     ) -> Reader[Any]:
         """Trades as they happen, each once, without a gap (PROTOCOL 3.7); with `since`, first those from then on.
 
-        `since` is how long ago, when (with a time zone), or UTC nanoseconds. History comes by REST, a thousand trades
-        a call and about a call a second, merged over the symbols by time, with `source="backfill"`; then the stream
-        goes on live without a seam. Meanwhile live trades wait in the reader, under its policy. What cannot be fetched
-        raises `RestFailed`, and iterating again asks again; what the exchange does not have is a `Loss`.
+        `since` is how long ago, when (with a time zone), or UTC nanoseconds. History comes from the client's own
+        journal, if it has one, as it was received; what that does not have comes by REST, a thousand trades a call and
+        about a call a second, merged over the symbols by time, with `source="backfill"`; then the stream goes on live
+        without a seam. On a client that was resumed, trades begin where the run before ended, without `since`.
+        Meanwhile live trades wait in the reader, under its policy. What cannot be fetched raises `RestFailed`, and
+        iterating again asks again; what the exchange does not have is a `Loss`.
         """
         return self.stream("trade", symbols=symbols, since=since, on_loss=on_loss, **options)
 
@@ -189,7 +191,8 @@ class Streams(ABC):
     ) -> Reader[Any]:
         """Kraken's own candles of `interval` minutes, updated at each trade (PROTOCOL 3.8).
 
-        With `since`, first those from then on, as `trades` has it; Kraken has no more than the last 720.
+        With `since`, first those from then on, as `trades` has it; Kraken has no more than the last 720, and older ones
+        are from the client's journal, if it has one.
         """
         return self.stream("ohlc", symbols=symbols, interval=interval, since=since, on_loss=on_loss, **options)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +17,7 @@ from zlib import crc32
 import pytest
 
 from helpers.hostile import Peer, serving
+from helpers.processes import run
 from krakenwire import (
     BookSnapshot,
     BookUnsynced,
@@ -575,18 +575,16 @@ async def test_a_close_that_is_cancelled_leaves_no_thread(sim: SimulatorThread) 
 
 
 async def test_a_server_that_never_answers_a_subscribe_is_a_timeout_here_too() -> None:
-    from .test_client_sockets import greet
+    from .test_client_sockets import client_of, greet
 
     async def script(peer: Peer) -> None:
         await greet(peer)
         await peer.until_gone()
 
-    async with serving(script) as port:
-        endpoints = Endpoints(public=f"ws://127.0.0.1:{port}/v2")
-        async with Client(endpoints, io_thread=True, subscribe_timeout=0.3) as kraken:
-            with pytest.raises(SubscriptionTimeout):
-                await kraken.trades("BTC/USD").__aenter__()
-            assert subscribed(kraken) == set()
+    async with serving(script) as port, client_of(port, io_thread=True, subscribe_timeout=0.3) as kraken:
+        with pytest.raises(SubscriptionTimeout):
+            await kraken.trades("BTC/USD").__aenter__()
+        assert subscribed(kraken) == set()
 
 
 def test_another_loop_is_refused_while_the_first_runs(sim: SimulatorThread) -> None:
@@ -649,9 +647,9 @@ def test_a_program_that_does_not_close_comes_to_its_end(
     sim: SimulatorThread, tmp_path: Path, then: str, said: str
 ) -> None:
     program = PROGRAM.format(then=then)
-    command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", program, sim.url, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+    # Without asyncio's debug mode, which on a busy machine says how long a callback took.
+    python = (sys.executable, "-W", "ignore::ResourceWarning", "-c", program)
+    assert run(sim.url, tmp_path, program=python) == (0, said, "")
 
 
 async def test_a_clock_moved_by_hand_is_refused() -> None:

@@ -23,7 +23,7 @@ from krakenwire.events import (
     Reconnected,
     Trade,
 )
-from krakenwire.journal.bundle import bundles_in, read_bundle
+from krakenwire.journal.bundles.bundle import bundles_in, read_bundle
 from krakenwire.protocol.state import ConnectionState
 from krakenwire.testing import Simulator
 

@@ -10,32 +10,38 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from krakenwire.book import Book
 from krakenwire.book.shared import SharedBook
-from krakenwire.clock import Clock, timeout
+from krakenwire.clock import Clock, ContinuedClock, timeout
 from krakenwire.errors import ConnectFailed, ConnectionClosed, RestFailed, UsageError, anew
-from krakenwire.events import LIFECYCLE, Asset, Event, Instrument, Message, Stamp
+from krakenwire.events import LIFECYCLE, Asset, Event, Instrument, Message, RunResumed, Stamp
+from krakenwire.feed.resuming import TakenOver, take_over
 from krakenwire.feed.subscribing import Subscriber
 from krakenwire.hub import Hub, Interest
-from krakenwire.journal.evidence import Evidence
+from krakenwire.journal.bundles.evidence import Evidence
+from krakenwire.journal.writing.options import JournalOptions
 from krakenwire.latency import StageTimings
 from krakenwire.logs import LifecycleLog
 from krakenwire.net.backoff import ConnectBudget
-from krakenwire.net.endpoints import Endpoints
+from krakenwire.net.endpoints import Endpoints, shown
 from krakenwire.net.pump import Pump
 from krakenwire.net.rest import RestCaller, RestClient
 from krakenwire.net.transport import Connector
 from krakenwire.protocol.auditor import AuditMethod
 from krakenwire.protocol.continuity.fetching import Answer, Params
-from krakenwire.protocol.core import Core
+from krakenwire.protocol.core import MAIN, Core
 from krakenwire.protocol.guarded import GuardedCore
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.rotation import Every
 from krakenwire.protocol.subscriptions import Key
 from krakenwire.protocol.wire.rest import RestTrouble
 from krakenwire.protocol.wire.symbols import TRADABLE_STATUSES
+
+if TYPE_CHECKING:
+    from krakenwire.journal.format.lines import Made
+    from krakenwire.journal.writing.recorder import Recorder
 
 __all__ = ["Feed", "FeedSettings"]
 
@@ -46,7 +52,8 @@ _INSTRUMENTS = Key("instrument")
 class FeedSettings:
     """What a feed is made of; the arguments of `Client`, each with its default filled in.
 
-    `rest` makes the public REST calls; without it `owned_rest` does, which is closed with the feed.
+    `rest` makes the public REST calls; without it `owned_rest` does, which is closed with the feed. With `resume` the
+    clock is a `ContinuedClock`; `given_options` are the user's own, if there are any.
     """
 
     endpoints: Endpoints
@@ -61,7 +68,10 @@ class FeedSettings:
     reconnect_every: Every | None = None
     book_audit: AuditMethod | None = None
     bundles: str | Path | None = None
+    journal: JournalOptions | None = None
     mirror: bool = False
+    resume: bool = False
+    given_options: Options | None = None
 
 
 class Follower(Protocol):
@@ -85,6 +95,8 @@ class Feed:
         books: what is told when the feed ends.
         listings: called with the symbol of each new listing, by whose they are.
         evidence: what is kept in case that a book is found wrong; None if nobody asked for it.
+        recorder: writes the journal; None if nobody asked for one.
+        taken_over: from where it went on, once it is connected; None if it began anew.
         taps: called with each batch of events, before any reader gets them; for metrics.
         loop: the event loop it lives on, once it is connected.
         state: `new`, `open` or `closed`.
@@ -102,6 +114,8 @@ class Feed:
         self.evidence = None if settings.bundles is None else Evidence(settings.bundles, self.core)
         if self.evidence is not None:
             self.taps += (self.evidence.see,)
+        self.recorder = None if settings.journal is None else self._new_recorder(settings.journal)
+        self.taken_over: TakenOver | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.state: Literal["new", "open", "closed"] = "new"
         self._timings: StageTimings | None = None
@@ -121,22 +135,26 @@ class Feed:
         """Open the main connection and ask for the instruments; harmless if done before.
 
         Raises:
-            ConnectFailed, ConnectionClosed: as `Client.connect`.
+            ConnectFailed, ConnectionClosed, UsageError: as `Client.connect`.
 
         Cancellation: closes.
         """
         if self.state != "new":
             self.opened()
             return
+        settings = self.settings
+        if self.recorder is not None and not settings.resume:
+            self.recorder.open()
         self.state = "open"
         self.loop = asyncio.get_running_loop()
-        settings = self.settings
+        if self.recorder is not None and settings.resume:
+            await self._take_over(self.recorder)
         pump = self._pump = Pump(
             self.core,
             url=lambda _connection: settings.endpoints.public,
             connector=settings.connector,
             clock=settings.clock,
-            publish=self._publish,
+            publish=self._publish_inputs,
             failed=self._failed,
             budget=settings.connect_budget,
             rest=settings.rest if settings.rest is not None else settings.owned_rest,
@@ -144,8 +162,7 @@ class Feed:
         pump.timings = self._timings
         self._subscriber = Subscriber(pump, self.hub, settings.subscribe_timeout)
         self.hub.listen(Interest("instrument"), self._see_instrument)
-        self.core.start()
-        self.core.subscribe([_INSTRUMENTS], pump.now())
+        self._begin(pump)
         pump.flush()
         try:
             await self._first_connection(pump)
@@ -171,6 +188,8 @@ class Feed:
             if self.settings.owned_rest is not None:
                 await self.settings.owned_rest.close()
         finally:
+            if self.recorder is not None:
+                self.recorder.finish()
             error = ConnectionClosed("the client was closed")
             self._end_calls(error)
             if self._subscriber is not None:
@@ -180,7 +199,9 @@ class Feed:
             self._log.end_window()
             self._ended.set()
             if self.evidence is not None:
-                await self._finish_evidence(self.evidence)
+                await self._finish(self.evidence.close)
+            if self.recorder is not None:
+                await self._finish(self.recorder.close)
 
     def opened(self) -> tuple[Pump, Subscriber]:
         """What serves an open feed.
@@ -279,7 +300,8 @@ class Feed:
     def reconnect(self, connection: str | None) -> None:
         """Open `connection`, or all of them, anew. Raises as `opened` does, or `UsageError` if there is no such one."""
         pump, _ = self.opened()
-        self.core.reconnect(connection, "asked for", pump.now())
+        name = None if connection is None else f"{connection}"  # no text of another type: a journal has none
+        self.core.reconnect(name, "asked for", pump.now())
         pump.flush()
 
     def drop_connections(self) -> None:
@@ -298,6 +320,77 @@ class Feed:
             "book_audit": settings.book_audit,
         }
         return Core(options, **wishes) if self._lock is None else GuardedCore(self._lock, options, **wishes)
+
+    async def _take_over(self, recorder: Recorder) -> None:
+        """Go on where the journal ends.
+
+        Raises:
+            UsageError, ConnectionClosed: as `take_over`; the feed is closed then.
+
+        Cancellation: closes.
+        """
+        settings, clock = self.settings, self.settings.clock
+        assert isinstance(clock, ContinuedClock)  # noqa: S101  # see `FeedSettings`
+        try:
+            self.taken_over = await take_over(
+                self.core,
+                recorder,
+                clock,
+                wishes=self._made(),
+                given=settings.given_options,
+                is_wanted=lambda: self.state == "open",
+            )
+        except BaseException:
+            await self.close()
+            raise
+
+    def _begin(self, pump: Pump) -> None:
+        """The first inputs: the main connection is wanted, and what everybody needs to know."""
+        core, taken_over = self.core, self.taken_over
+        if taken_over is not None:
+            run = taken_over.run
+            now = pump.now()
+            core.restart(run.first_n, now)
+            self._report(
+                RunResumed(
+                    run=run.run,
+                    last_n=run.last_n,
+                    first_n=run.first_n,
+                    downtime_ns=run.downtime_ns,
+                    subscriptions=len(run.wanted),
+                    stamp=now,
+                    n=core.n,
+                )
+            )
+        if core.session(MAIN) is None:
+            core.start()
+        if _INSTRUMENTS not in core.placements():
+            core.subscribe([_INSTRUMENTS], pump.now())
+
+    def _made(self) -> Made:
+        """What the core is made of, as a journal has it."""
+        from krakenwire.journal.playing.making import made_of
+
+        settings = self.settings
+        return made_of(
+            settings.options,
+            mirror=settings.mirror,
+            book_audit=settings.book_audit,
+            reconnect_every=settings.reconnect_every,
+        )
+
+    def _new_recorder(self, options: JournalOptions) -> Recorder:
+        from krakenwire.journal.writing.recorder import Recorder  # needs the extra `journal`
+
+        settings = self.settings
+        return Recorder(
+            options,
+            self.core,
+            made=self._made(),
+            endpoints={"public": shown(settings.endpoints.public), "rest": shown(settings.endpoints.rest)},
+            clock=settings.clock,
+            report=self._report,
+        )
 
     async def _first_connection(self, pump: Pump) -> None:
         """Wait for the first attempt to succeed; of a mirror, that of either connection.
@@ -326,12 +419,12 @@ class Feed:
             ) from None
         self.opened()
 
-    async def _finish_evidence(self, evidence: Evidence) -> None:
-        """Wait until what was found is on the disk. Cancellation: partial, it gets there all the same."""
+    async def _finish(self, close: Callable[[], None]) -> None:
+        """Wait until what was handed over is on the disk. Cancellation: partial, it gets there all the same."""
         try:
-            await asyncio.to_thread(evidence.close)
+            await asyncio.to_thread(close)
         except RuntimeError:  # the interpreter is ending and starts no thread: there is nobody left to keep waiting
-            evidence.close()
+            close()
 
     def _see_instrument(self, event: Message) -> None:
         if isinstance(event, Asset):
@@ -344,6 +437,12 @@ class Feed:
             return
         for follow in list(self.listings.values()):
             follow(event.symbol)
+
+    def _publish_inputs(self, events: Sequence[Event]) -> None:
+        """What came of the core's inputs. The journal is first: what is done with events may be an input again."""
+        if self.recorder is not None:
+            self.recorder.see(events)
+        self._publish(events)
 
     def _publish(self, events: Sequence[Event]) -> None:
         if self.settings.on_events is not None:
@@ -365,7 +464,7 @@ class Feed:
             self._pump.resume(connection)
 
     def _report(self, event: Event) -> None:
-        """Something about a reader, which is no input of the core's."""
+        """Something about a reader or the journal, which is no input of the core's."""
         self._publish([event])
 
     def _failed(self, connection: str, error: BaseException) -> None:

@@ -9,12 +9,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
+from math import isnan
 
 from krakenwire.clock import NS_PER_S, Clock, Timer
 from krakenwire.errors import ConnectFailed, ConnectionClosed, RestFailed, UsageError
 from krakenwire.events import Event, Stamp
 from krakenwire.latency import StageTimings
 from krakenwire.net.backoff import Backoff, ConnectBudget, reconnects
+from krakenwire.net.endpoints import shown
 from krakenwire.net.loopwatch import LoopWatch
 from krakenwire.net.rest import RestCaller
 from krakenwire.net.transport import Closed, Connector, Transport
@@ -25,6 +27,9 @@ from krakenwire.protocol.outputs import Action, Fetch, Open, Send
 __all__ = ["Pump"]
 
 _log = logging.getLogger("krakenwire.net")
+
+_LONGEST_S = 1e9
+"""Seconds; more is as good as for ever."""
 
 
 class Pump:
@@ -196,7 +201,7 @@ class Pump:
                 else:
                     error = f"rest= must give the body as bytes, not as {type(answer).__name__}"
         except RestFailed as failure:
-            error, retryable, retry_after = failure.text, failure.retryable, failure.retry_after
+            error, retryable, retry_after = str(failure.text), bool(failure.retryable), _seconds(failure.retry_after)
         except UsageError as failure:
             error = str(failure)
         except asyncio.CancelledError:
@@ -245,6 +250,15 @@ class Pump:
             del self._links[link.name]
             if not self._links:
                 self.watch.stop()
+
+
+def _seconds(given: object) -> float | None:
+    """What a caller of the user's says, perhaps, as a number that a core can reckon with and a journal can hold."""
+    try:
+        seconds = float(given)  # type: ignore[arg-type]  # whatever it is
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if isnan(seconds) else min(max(seconds, 0.0), _LONGEST_S)
 
 
 class _Link:
@@ -376,7 +390,7 @@ class _Link:
         try:
             # Awaited directly: frames may come from the loop's next turn on, and find the session open.
             self._transport = await self._pump.connector(url, self)
-            self._core.connected(url, self._pump.now(self.name))
+            self._core.connected(shown(url), self._pump.now(self.name))  # a secret in it is nobody's to see
             reason = self._pump.paused.get(group_of(self.name))
             if reason is not None:
                 self.pause(reason)
