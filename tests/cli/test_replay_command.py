@@ -204,7 +204,7 @@ def test_file_that_is_no_recording_ends_with_2_and_the_others_are_played(
 def test_directory_that_is_no_bundle_is_refused_with_how_bundles_are_named(tmp_path: Path) -> None:
     ended = run("replay", tmp_path)
     assert (ended.code, ended.out) == (2, "")
-    assert "no bundle: there is no bundle.json in it" in ended.err
+    assert "no journal and no bundle" in ended.err
     assert f"{tmp_path}/*" in ended.err
 
 

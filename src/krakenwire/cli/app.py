@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from krakenwire._version import __version__
-from krakenwire.cli import book, conform, demo, doctor_command, replay, sim, stream
+from krakenwire.cli import book, conform, demo, doctor_command, export, journal, record, replay, sim, stream
+from krakenwire.cli.adding import add
 from krakenwire.cli.exits import DEBUG_VARIABLE, is_debugging
 from krakenwire.cli.logs import LogFormatOption, LogLevelOption, start_log
 from krakenwire.cli.output import print_line
@@ -51,20 +49,13 @@ def krakenwire(
     start_log(log_level or ("info" if is_debugging() else None), log_format)
 
 
-def _add(command: Callable[..., None], examples: Sequence[str]) -> None:
-    """Add `command`, its help from its docstring: a paragraph is wrapped as the terminal is wide."""
-    text = inspect.getdoc(command) or ""
-    app.command(
-        help="\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n")),
-        # An empty line between two makes each a line of its own.
-        epilog="\n\n".join(["Examples:", *map(escape, examples)]),
-    )(command)
-
-
-_add(demo.demo, demo.EXAMPLES)
-_add(stream.stream, stream.EXAMPLES)
-_add(book.book, book.EXAMPLES)
-_add(replay.replay, replay.EXAMPLES)
-_add(sim.sim, sim.EXAMPLES)
-_add(conform.conform, conform.EXAMPLES)
-_add(doctor_command.doctor, doctor_command.EXAMPLES)
+add(app, demo.demo, demo.EXAMPLES)
+add(app, stream.stream, stream.EXAMPLES)
+add(app, book.book, book.EXAMPLES)
+add(app, record.record, record.EXAMPLES)
+add(app, replay.replay, replay.EXAMPLES)
+app.add_typer(journal.app, name="journal")
+add(app, export.export, export.EXAMPLES)
+add(app, sim.sim, sim.EXAMPLES)
+add(app, conform.conform, conform.EXAMPLES)
+add(app, doctor_command.doctor, doctor_command.EXAMPLES)

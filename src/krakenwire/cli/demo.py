@@ -19,6 +19,7 @@ from krakenwire.cli.metrics import DEFAULT_ADDR, MetricsAddrOption, MetricsPortO
 from krakenwire.cli.options import (
     BundlesOption,
     DepthOption,
+    JournalOption,
     JsonOption,
     RateOption,
     SeedOption,
@@ -76,6 +77,7 @@ def demo(
     metrics_port: MetricsPortOption = None,
     metrics_addr: MetricsAddrOption = DEFAULT_ADDR,
     bundles: BundlesOption = None,
+    journal: JournalOption = None,
     json: JsonOption = False,
 ) -> None:
     """Watch a client hold proven books over a real socket, against the built-in simulator.
@@ -94,6 +96,7 @@ def demo(
         messages=messages,
         metrics=(metrics_port, metrics_addr),
         bundles=bundles,
+        journal=journal,
     )
     conclude(asyncio.run(_demo(plan)), plan, json=json)
 

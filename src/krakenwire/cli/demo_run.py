@@ -41,7 +41,7 @@ class Plan:
     """What to do: for so many `seconds`, or so many `messages`; `rate` in messages a second, None unpaced.
 
     `metrics` is the port and the address that the client's metrics are served on, if there is a port; `bundles` the
-    directory for the evidence of wrong books.
+    directory for the evidence of wrong books, `journal` that of a journal.
     """
 
     listings: tuple[Listing, ...]
@@ -52,6 +52,7 @@ class Plan:
     messages: int | None
     metrics: tuple[int | None, str] = (None, "")
     bundles: str | None = None
+    journal: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,9 @@ class Demo:
             server = await stack.enter_async_context(SimulatorServer(market, rate=plan.rate, seed=plan.seed, hold=True))
             self.server = server
             endpoints = Endpoints(public=server.url)
-            kraken = Client(endpoints, options=UNTIMED, bundles=plan.bundles, on_events=self._take)
+            kraken = Client(
+                endpoints, options=UNTIMED, bundles=plan.bundles, journal=plan.journal, on_events=self._take
+            )
             await stack.enter_async_context(serve_metrics(kraken, *plan.metrics))
             await stack.enter_async_context(kraken)
             # All events are seen as they come, by `_take`; this reader only keeps them coming.
@@ -182,6 +185,7 @@ class Demo:
                     return  # the comparison will tell what is missing
 
     def _compare(self, server: SimulatorServer, kraken: Client) -> Outcome:
+        kraken.end_recording()  # so that a replay ends with this very report
         report = make_report(kraken.core, self._log, self.seconds)
         differences = (self._difference(server, symbol) for symbol in self.symbols)
         return Outcome(

@@ -21,6 +21,9 @@ from krakenwire.events import (
     Event,
     Gap,
     Instrument,
+    JournalPaused,
+    JournalResumed,
+    JournalStopped,
     LeaderChanged,
     Level,
     LoopStalled,
@@ -31,6 +34,7 @@ from krakenwire.events import (
     ReadingResumed,
     Reconnected,
     Recovered,
+    RunResumed,
     Stalled,
     Ticker,
     Trade,
@@ -253,6 +257,25 @@ def _(event: CallbackFailed) -> str:
 @_says.register
 def _(event: CallbackSlow) -> str:
     return f"the callback of {event.reader} took {event.took_ns / 1e6:.0f} ms, {event.slow} time(s) by now"
+
+
+@_says.register
+def _(event: JournalPaused | JournalStopped) -> str:
+    goes_on = "not written now" if isinstance(event, JournalPaused) else "written no more"
+    return f"the journal is {goes_on}: {event.reason}"
+
+
+@_says.register
+def _(event: JournalResumed) -> str:
+    return f"the journal is written again after {event.paused_ns / 1e9:.1f} s; {event.lost} input(s) are not in it"
+
+
+@_says.register
+def _(event: RunResumed) -> str:
+    return (
+        f"goes on where run {event.run} ended {event.downtime_ns / 1e9:.1f} s ago, behind input {event.last_n:,}: "
+        f"{event.subscriptions} subscription(s) are wanted again"
+    )
 
 
 @_says.register

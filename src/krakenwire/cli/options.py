@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from krakenwire.client import Client
+from krakenwire.errors import UsageError
 from krakenwire.events import Event
+from krakenwire.journal.writing.options import JournalOptions
 from krakenwire.net.endpoints import PUBLIC_VARIABLE, WEBSOCKET_SCHEMES, Endpoints, parse_url
 from krakenwire.protocol.wire.symbols import normalise
 from krakenwire.sim.instruments import Listing, default_listings, select
@@ -17,9 +19,11 @@ from krakenwire.sim.instruments import Listing, default_listings, select
 __all__ = [
     "BundlesOption",
     "DepthOption",
+    "JournalOption",
     "JsonOption",
     "MirrorOption",
     "RateOption",
+    "ResumeOption",
     "SeedOption",
     "SimulatedSymbolsOption",
     "UrlOption",
@@ -51,10 +55,29 @@ BundlesOption = Annotated[
         show_default=False,
     ),
 ]
+JournalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--journal",
+        metavar="DIR",
+        help="Record everything that comes in this directory, as `krakenwire record` does.",
+        show_default=False,
+    ),
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on where the last program ended that recorded there, however it ended: with its subscriptions, and "
+        "without a gap in trades and candles.",
+    ),
+]
 MirrorOption = Annotated[
     bool, typer.Option("--mirror", help="Over two connections, so that the end of one is no loss; twice the traffic.")
 ]
-DepthOption = Annotated[int, typer.Option("--depth", metavar="N", help="Levels a side: 10, 25, 100, 500 or 1000.")]
+DepthOption = Annotated[
+    int, typer.Option("--depth", "-d", metavar="N", help="Levels a side: 10, 25, 100, 500 or 1000.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Of the simulated market.")]
 RateOption = Annotated[
     float, typer.Option("--rate", min=0, metavar="R", help="Messages a second; 0 is as fast as it goes.")
@@ -75,6 +98,8 @@ def make_client(
     *,
     mirror: bool = False,
     bundles: str | None = None,
+    journal: str | JournalOptions | None = None,
+    resume: bool = False,
     on_events: Callable[[Sequence[Event]], object] | None = None,
 ) -> Client:
     """A client of `url`, or of whatever the environment says; where its REST is, the environment says in any case.
@@ -82,10 +107,12 @@ def make_client(
     Raises:
         UsageError: naming the option or the variable whose URL cannot work, or the directory.
     """
+    if resume and journal is None:
+        raise UsageError("--resume goes on from a journal: name its directory by --journal DIR")
     if url:
         parse_url(url, WEBSOCKET_SCHEMES, "--url")
     endpoints = Endpoints.from_environment(os.environ | {PUBLIC_VARIABLE: url}) if url else None
-    return Client(endpoints, mirror=mirror, bundles=bundles, on_events=on_events)
+    return Client(endpoints, mirror=mirror, bundles=bundles, journal=journal, resume=resume, on_events=on_events)
 
 
 def split_symbols(values: Iterable[str] | None) -> list[str]:

@@ -15,10 +15,10 @@ from krakenwire.clock import NS_PER_S, Clock
 from krakenwire.errors import FrameError, UsageError
 from krakenwire.events import BookInvalidated, Event, Gap, Undecodable
 from krakenwire.journal import FrameReplay, RecordedFrame, read_frames
-from krakenwire.journal.bundle import BUNDLE_FILE, FRAMES_FILE, Bundle, is_bundle, read_bundle
+from krakenwire.journal.bundles.bundle import BUNDLE_FILE, FRAMES_FILE, Bundle, is_bundle, read_bundle
 from krakenwire.protocol.report import Report
 
-__all__ = ["STDIN", "Replayed", "replay_file"]
+__all__ = ["MOST_PROBLEMS", "STDIN", "Replayed", "problem_of", "replay_file"]
 
 STDIN = "-"
 AT_ONCE = 4096
@@ -73,8 +73,8 @@ def replay_file(
         played = os.path.join(file, FRAMES_FILE)
     elif os.path.isdir(file):
         raise UsageError(
-            f"{file} is a directory, but no bundle: there is no {BUNDLE_FILE} in it; "
-            f"bundles are played by their own names, as in {os.path.join(file, '*')}"
+            f"{file} is a directory, but no journal and no bundle: there is no segment (*.zst) and no {BUNDLE_FILE} "
+            f"in it; bundles are played by their own names, as in {os.path.join(file, '*')}"
         )
     problems: list[str] = []
     wrong = 0
@@ -85,7 +85,7 @@ def replay_file(
         for event in events:
             if isinstance(event, BookInvalidated):
                 last_found = event
-            if (problem := _problem(event)) is not None:
+            if (problem := problem_of(event)) is not None:
                 wrong += 1
                 if len(problems) < MOST_PROBLEMS:
                     problems.append(problem)
@@ -140,18 +140,18 @@ def _batches(frames: Iterator[RecordedFrame], file: str) -> Iterator[list[Record
         yield batch
 
 
-def _problem(event: Event) -> str | None:
-    """What is wrong, if the event says that something is."""
+def problem_of(event: Event, counted: str = "frame") -> str | None:
+    """What is wrong, if the event says that something is; `counted` is what its `n` counts."""
     if isinstance(event, BookInvalidated):
         if event.reason != "checksum":
-            return f"frame {event.n}: the book of {event.symbol} is no longer synced: {event.reason}"
+            return f"{counted} {event.n}: the book of {event.symbol} is no longer synced: {event.reason}"
         return (
-            f"frame {event.n}: the book of {event.symbol} does not match its checksum: "
+            f"{counted} {event.n}: the book of {event.symbol} does not match its checksum: "
             f"expected {event.expected}, computed {event.computed}"
         )
     if isinstance(event, Undecodable):
         where = "" if event.offset is None else f" at byte {event.offset}"
-        return f"frame {event.n}: {event.reason}{where}: {event.frame[:SHOWN_BYTES].decode(errors='replace')}"
+        return f"{counted} {event.n}: {event.reason}{where}: {event.frame[:SHOWN_BYTES].decode(errors='replace')}"
     if isinstance(event, Gap):
-        return f"frame {event.n}: {event.symbol or ''} {event.of}: {event.reason}"
+        return f"{counted} {event.n}: {event.symbol or ''} {event.of}: {event.reason}"
     return None

@@ -16,8 +16,10 @@ from krakenwire.cli.moments import since_of
 from krakenwire.cli.options import (
     BundlesOption,
     DepthOption,
+    JournalOption,
     JsonOption,
     MirrorOption,
+    ResumeOption,
     UrlOption,
     make_client,
     split_symbols,
@@ -32,6 +34,7 @@ from krakenwire.events import (
     Disconnected,
     Event,
     LeaderChanged,
+    RunResumed,
     Stalled,
 )
 from krakenwire.hub import Reader
@@ -95,6 +98,8 @@ def stream(
     metrics_port: MetricsPortOption = None,
     metrics_addr: MetricsAddrOption = DEFAULT_ADDR,
     bundles: BundlesOption = None,
+    journal: JournalOption = None,
+    resume: ResumeOption = False,
     json: JsonOption = False,
 ) -> None:
     """Print events as they happen, one a line, until Ctrl-C.
@@ -118,6 +123,8 @@ def stream(
             mirror=mirror,
             metrics=(metrics_port, metrics_addr),
             bundles=bundles,
+            journal=journal,
+            resume=resume,
             json=json,
         )
     )
@@ -136,11 +143,13 @@ async def _stream(
     mirror: bool,
     metrics: tuple[int | None, str],
     bundles: str | None,
+    journal: str | None,
+    resume: bool,
     json: bool,
 ) -> None:
     notes = _Notes()
     printer = _Printer(count, json)
-    client = make_client(url, mirror=mirror, bundles=bundles, on_events=notes.tell)
+    client = make_client(url, mirror=mirror, bundles=bundles, journal=journal, resume=resume, on_events=notes.tell)
     # Made before the client is connected: what cannot be asked for is refused at once.
     reader = client.stream(
         *channels,
@@ -193,7 +202,6 @@ class _Notes:
 
     def tell(self, events: Sequence[Event]) -> None:
         """Tell what is worth telling."""
-        if self.are_wanted:
-            for event in events:
-                if isinstance(event, _TOLD):
-                    typer.echo(as_line(event), err=True)
+        for event in events:
+            if isinstance(event, _TOLD if self.are_wanted else RunResumed):
+                typer.echo(as_line(event), err=True)
