@@ -24,7 +24,7 @@ sys.path[:0] = [str(CHECKOUT / "src")]
 
 from krakenwire.book import KERNEL  # noqa: E402  # the path is set above
 from krakenwire.events import Stamp  # noqa: E402  # the path is set above
-from krakenwire.journal.evidence import Evidence  # noqa: E402  # the path is set above
+from krakenwire.journal.bundles.evidence import Evidence  # noqa: E402  # the path is set above
 from krakenwire.protocol.core import Core  # noqa: E402  # the path is set above
 from krakenwire.sim.feed.feed import Stream  # noqa: E402  # the path is set above
 from krakenwire.sim.market.market import Market  # noqa: E402  # the path is set above

@@ -47,6 +47,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--mirror", action="store_true", help="hold every connection twice")
     parser.add_argument("--io-thread", action="store_true", help="run the client's sockets in a thread of their own")
+    parser.add_argument(
+        "--no-journal", dest="journal", action="store_false", help="record no journal, and replay none at the end"
+    )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what both sides wrote down")
     options = parser.parse_args(arguments)
@@ -70,6 +73,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         rate=options.rate,
         mirror=options.mirror,
         io_thread=options.io_thread,
+        journal=options.journal,
         memory_faults=(10_000 if options.seconds >= 600 else round(4 * options.seconds)) if faults is None else faults,
     )
 

@@ -47,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         rate: frames a second that the exchange makes, its own listener's included.
         mirror, io_thread: as `Client` takes them.
         memory_faults: to inject on the in-memory transport.
+        journal: record the client on sockets, and replay that at the end.
     """
 
     seconds: float
@@ -56,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     mirror: bool
     io_thread: bool
     memory_faults: int
+    journal: bool = True
 
     @property
     def options(self) -> Options:

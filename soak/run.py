@@ -8,9 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from krakenwire.errors import KrakenwireError
+
 from .books import compare_all
 from .caller import Caller
 from .files import read_lines
+from .journal import replay
 from .market import MarketState
 from .memory import LifeVerdict, MemoryState
 from .outcomes import altered_windows, judge_faults
@@ -25,9 +28,11 @@ from .verdict import (
     Verdict,
     claims_of_books,
     claims_of_faults,
+    claims_of_journal,
     claims_of_tape,
     claims_of_user,
     figures_of,
+    figures_of_journal,
     memory_claims,
     memory_figures,
     some,
@@ -43,7 +48,7 @@ COOL_DOWN_S = 3.0
 TELL_EVERY_S = 10.0
 """Between two lines of progress where there is no terminal."""
 
-SOCKETS, MEMORY = "sockets", "memory"
+SOCKETS, JOURNAL, MEMORY = "sockets", "journal", "memory"
 
 
 class Run:
@@ -104,6 +109,9 @@ class Run:
             await market.kill()
             await user.kill()
         await asyncio.to_thread(self._judge, broken)
+        if plan.journal:
+            self._print("the journal is replayed")
+            await asyncio.to_thread(self._judge_journal)
         if plan.memory_faults and not self.is_interrupted:
             await self._in_memory()
         self.verdict = Verdict(plan=plan, claims=self._claims, figures=self._figures, interrupted=self.is_interrupted)
@@ -182,6 +190,18 @@ class Run:
         claims.append(Claim("both processes came to their end", "; ".join(broken) or "they did", not broken))
         self._claims[SOCKETS] = claims
         self._figures[SOCKETS] = {**figures, **figures_of(verdict)}
+
+    def _judge_journal(self) -> None:
+        path = self._directory / "final"
+        final = msgspec.json.decode(path.read_bytes(), type=Final) if path.exists() else None
+        recorded = None if final is None else final.recorded
+        try:
+            replayed = replay(self._directory / "journal")
+        except KrakenwireError as error:
+            self._claims[JOURNAL] = [Claim("it can be played", str(error), False)]
+            return
+        self._claims[JOURNAL] = claims_of_journal(replayed, recorded, [] if final is None else final.rss)
+        self._figures[JOURNAL] = figures_of_journal(replayed, recorded)
 
     def _figures_of(self, final: Final) -> dict[str, object]:
         messages = sum(final.by_name.get(name, 0) for name in ("BookUpdate", "Trade", "Ticker", "Ohlc"))

@@ -19,11 +19,13 @@ import msgspec
 
 from krakenwire import Client, Endpoints
 from krakenwire.book import Book
-from krakenwire.events import Event
+from krakenwire.events import CallbackFailed, CallbackSlow, Event
+from krakenwire.protocol.report import EventLog, state_digest
 
 from .complaints import keep_errors
 from .digest import digest_of, texts_of
 from .files import Lines
+from .journal import Recorded, options_of
 from .memory_use import give_back, resident_bytes
 from .plan import DEPTH, SYMBOLS, Plan, deep_books
 from .process import commands, say
@@ -72,6 +74,7 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
         troubles: what was logged as an error, reached the loop's handler, or ended a reader.
         rss: bytes resident, second by second.
         waited: seconds until everything was whole again after the last fault.
+        recorded: of its journal, if there is one.
     """
 
     accounts: list[Account]
@@ -81,6 +84,7 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
     troubles: list[str]
     rss: list[int]
     waited: float
+    recorded: Recorded | None
 
 
 class _User:
@@ -91,12 +95,18 @@ class _User:
         self.rss: list[int] = []
         self.shelf = Shelf(directory / "client")
         self.told = Lines(directory / "told")
+        self.log = EventLog()
+        self.most_waiting = 0
+        self.is_recorded = plan.journal
+        self.is_alone = not plan.io_thread
+        """Nothing comes while we look."""
         self.kraken = Client(
             Endpoints(public=url, rest=rest_url),
             options=plan.options,
             connect_budget=plan.budget,
             mirror=plan.mirror,
             io_thread=plan.io_thread,
+            journal=options_of(directory, plan.seconds) if plan.journal else None,
             on_events=self._see,
         )
         self.witness = Witness(self.kraken.core, self.shelf, self._tell)
@@ -141,6 +151,8 @@ class _User:
         """A second has passed."""
         give_back()
         self.rss.append(resident_bytes())
+        if (journal := self.kraken.recording()) is not None:
+            self.most_waiting = max(self.most_waiting, journal.backlog_bytes)
         say(self.state(""))
 
     async def quiet(self) -> None:
@@ -190,6 +202,20 @@ class _User:
             troubles=[*self.troubles, *(f"a reader ended with {error!r}" for error in self.readers.failures)],
             rss=self.rss,
             waited=waited,
+            recorded=self.end_recording(),
+        )
+
+    def end_recording(self) -> Recorded | None:
+        """End the journal; what a replay of it must come to."""
+        statistics = self.kraken.recording()
+        if statistics is None:
+            return None
+        self.kraken.end_recording()
+        return Recorded(
+            statistics=msgspec.to_builtins(statistics),
+            most_waiting=self.most_waiting,
+            event_digest=self.log.hexdigest() if self.is_alone else None,
+            state_digest=state_digest(self.kraken.core) if self.is_alone else None,
         )
 
     def _tell(self, told: Told) -> None:
@@ -198,6 +224,8 @@ class _User:
 
     def _see(self, events: Sequence[Event]) -> None:
         self.witness.see(events)
+        if self.is_recorded and self.is_alone:
+            self.log.add([event for event in events if not isinstance(event, CallbackFailed | CallbackSlow)])
 
     def _handle(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.troubles.append(f"loop: {context.get('message')}: {context.get('exception')!r}")

@@ -10,6 +10,7 @@ import msgspec
 from krakenwire.sim.faults import KINDS
 
 from .books import BooksVerdict
+from .journal import Recorded, Replayed
 from .memory import LifeVerdict
 from .memory_use import growth_of
 from .outcomes import FaultsVerdict, percentiles
@@ -22,9 +23,11 @@ __all__ = [
     "Verdict",
     "claims_of_books",
     "claims_of_faults",
+    "claims_of_journal",
     "claims_of_tape",
     "claims_of_user",
     "figures_of",
+    "figures_of_journal",
     "memory_claims",
     "memory_figures",
     "render",
@@ -221,6 +224,78 @@ def memory_claims(total: LifeVerdict, *, is_cut_short: bool = False) -> list[Cla
 def memory_figures(total: LifeVerdict) -> dict[str, Any]:
     """What is told of them."""
     return {"lives": total.lives, "messages": f"{total.messages:,}", **figures_of(total.faults)}
+
+
+def claims_of_journal(replayed: Replayed, recorded: Recorded | None, rss: Sequence[int]) -> list[Claim]:
+    """What must hold of it.
+
+    Args:
+        replayed: what came of playing it.
+        recorded: what the client says; None if it did not come to its end.
+        rss: bytes of memory that were resident in the client's process, second by second.
+    """
+    events, books = replayed.compared
+    is_same = not replayed.different and events > 0
+    live = "not known"
+    if recorded is not None and recorded.event_digest is not None:
+        is_same = is_same and recorded.event_digest == replayed.event_digest
+        is_same = is_same and recorded.state_digest == replayed.state_digest
+        live = _digests(recorded)
+    lost = _lost(recorded, replayed)
+    return [
+        Claim(
+            "a replay has the same event_digest and state_digest, and no action differs",
+            f"live {live}, replayed {_digests(replayed)}; {events:,} digests of events and {books:,} of books on"
+            f" the way came out the same; {replayed.different:,} differences{some(replayed.differences)}",
+            is_same,
+        ),
+        Claim(
+            "nothing was lost in recording",
+            f"{replayed.frames:,} frames; {len(lost)} losses{some(lost)}",
+            not lost,
+        ),
+        Claim("memory does not grow because of it", *_growth(recorded, rss)),
+    ]
+
+
+def figures_of_journal(replayed: Replayed, recorded: Recorded | None) -> dict[str, Any]:
+    """What is told of it beside the claims."""
+    speed = replayed.frames / max(replayed.seconds, 1e-9)
+    figures = {
+        "played": f"{replayed.frames:,} frames, {replayed.events:,} events in {replayed.seconds:.1f} s"
+        f" ({speed:,.0f} frames a second)"
+    }
+    if recorded is not None:
+        raw, written = recorded.statistics["raw_bytes"], recorded.statistics["written_bytes"]
+        figures["written"] = (
+            f"{recorded.statistics['segments']} segments, {written / 2**20:.1f} MiB"
+            f" of {raw / 2**20:.1f} MiB of text ({raw / max(written, 1):.1f}:1)"
+        )
+    return figures
+
+
+def _digests(each: Recorded | Replayed) -> str:
+    return f"{(each.event_digest or '')[:12]} {(each.state_digest or '')[:12]}"
+
+
+def _lost(recorded: Recorded | None, replayed: Replayed) -> list[str]:
+    lost = [f"inputs {hole.first:,} to {hole.last:,}: {hole.reason}" for hole in replayed.holes]
+    lost += replayed.damage
+    if recorded is not None:
+        told = ((name, recorded.statistics[name]) for name in ("gaps", "lost", "failures"))
+        lost += [f"{name} {count:,}" for name, count in told if count]
+    return lost
+
+
+def _growth(recorded: Recorded | None, rss: Sequence[int]) -> tuple[str, bool | None]:
+    growth = growth_of(list(rss))
+    waiting = "" if recorded is None else f"; at most {recorded.most_waiting / 2**20:.1f} MiB waited for the disk"
+    if growth is None:
+        return f"too short to tell{waiting}", None
+    is_judged = len(rss) >= JUDGED_SECONDS
+    judged = "" if is_judged else f" (judged from {JUDGED_SECONDS} s on)"
+    grown = f"{growth.share:+.1%} while it was written, from {growth.start / 2**20:.1f} to {growth.end / 2**20:.1f} MiB"
+    return f"{grown}{waiting}{judged}", growth.share < MOST_GROWTH if is_judged else None
 
 
 COLUMNS = ("injected", "touched", "found", "healed", "outside", "withheld", "gone", "missed", "noticed", "recovered")

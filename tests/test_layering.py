@@ -23,7 +23,7 @@ LAYERS = (
     ("since",),
     ("streams",),
     ("feed.*",),
-    ("client",),
+    ("client", "replay.*"),
     ("", "sim.connection", "sim.control", "sim.server", "sim.web"),
     ("testing.*", "conform.*", "metrics.*"),
     ("cli.*",),

@@ -19,9 +19,11 @@ from krakenwire.errors import (
     FrameError,
     KrakenwireError,
     NotEnoughLiquidity,
+    NotRecorded,
     ProtocolError,
     ReaderClosed,
     ReaderOverrun,
+    ReplayEnded,
     RestFailed,
     SubscriptionRejected,
     SubscriptionTimeout,
@@ -44,6 +46,9 @@ from krakenwire.events import (
     Gap,
     Heartbeat,
     Instrument,
+    JournalPaused,
+    JournalResumed,
+    JournalStopped,
     LeaderChanged,
     Level,
     LoopStalled,
@@ -57,6 +62,7 @@ from krakenwire.events import (
     Reconnected,
     Recovered,
     Reply,
+    RunResumed,
     Spread,
     Stalled,
     Stamp,
@@ -68,13 +74,18 @@ from krakenwire.events import (
     Undecodable,
     Unsubscribed,
 )
+from krakenwire.feed.resuming import ResumedRun
 from krakenwire.hub import Reader, ReaderStatistics
+from krakenwire.journal.tables import Journal
+from krakenwire.journal.writing.options import JournalOptions
+from krakenwire.journal.writing.statistics import RecorderStatistics
 from krakenwire.latency import LatencyRecorder
 from krakenwire.net.backoff import ConnectBudget
 from krakenwire.net.endpoints import Endpoints
 from krakenwire.protocol.options import Options
 from krakenwire.protocol.report import Report
 from krakenwire.protocol.statistics import Statistics
+from krakenwire.replay import JournalStamp, Replay, ReplayProgress
 from krakenwire.streams import Streams
 
 __all__ = [
@@ -106,6 +117,12 @@ __all__ = [
     "Gap",
     "Heartbeat",
     "Instrument",
+    "Journal",
+    "JournalOptions",
+    "JournalPaused",
+    "JournalResumed",
+    "JournalStamp",
+    "JournalStopped",
     "KrakenwireError",
     "LatencyRecorder",
     "LeaderChanged",
@@ -115,6 +132,7 @@ __all__ = [
     "ManualClock",
     "Message",
     "NotEnoughLiquidity",
+    "NotRecorded",
     "Ohlc",
     "Options",
     "Pong",
@@ -127,10 +145,16 @@ __all__ = [
     "ReadingPaused",
     "ReadingResumed",
     "Reconnected",
+    "RecorderStatistics",
     "Recovered",
+    "Replay",
+    "ReplayEnded",
+    "ReplayProgress",
     "Reply",
     "Report",
     "RestFailed",
+    "ResumedRun",
+    "RunResumed",
     "Spread",
     "Stalled",
     "Stamp",

@@ -63,9 +63,17 @@ def test_live_goes_where_the_environment_says() -> None:
     assert "BTC/USD" in ended.out
 
 
-def test_live_without_a_network_says_why_in_a_line() -> None:
+def test_what_is_recorded_live_is_replayed() -> None:
+    with simulator("--symbols", "BTC/USD,ETH/USD", "--rate", "500") as env:
+        ended = run(EXAMPLES / "record_and_replay.py", "--live", "--seconds", "1", env=env, program=(sys.executable,))
+    assert ended.code == 0, ended.err
+    assert "twice the same: True" in ended.out
+
+
+@pytest.mark.parametrize("example", ["01_basic_subscribe.py", "record_and_replay.py"])
+def test_live_without_a_network_says_why_in_a_line(example: str) -> None:
     nobody = {"KRAKEN_WS_PUBLIC_URL": "ws://127.0.0.1:1/v2"}
-    ended = run(EXAMPLES / "01_basic_subscribe.py", "--live", env=nobody, program=(sys.executable,))
+    ended = run(EXAMPLES / example, "--live", env=nobody, program=(sys.executable,))
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("ConnectFailed: cannot connect to ws://127.0.0.1:1/v2: ")
 

@@ -38,7 +38,8 @@ def compiled(snippet: str) -> CodeType:
 
 
 @pytest.mark.parametrize(("prelude", "snippet"), [*snippets(GUIDE), *snippets(RECOVERY)])
-async def test_snippet_runs(prelude: str, snippet: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_snippet_runs(prelude: str, snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # one writes files
     names: dict[str, Any] = {}
     exec(compiled(prelude), names)  # noqa: S102  # our own page
     async with SimulatorServer(rate=500, rest_port=0) as server, asyncio.timeout(30):

@@ -20,13 +20,24 @@ PAGES = (
 
 
 def test_program_runs_as_it_stands() -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    program, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     with simulator("--rate", "500") as env:
         ended = run(program=(sys.executable, "-c", program), env=env)
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
     assert len(lines) == 10
     assert all(line.startswith("Level(price=Decimal('6") for line in lines)
+
+
+def test_program_that_records_sees_the_same_again(tmp_path: Path) -> None:
+    _, program = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    with simulator("--rate", "500") as env:
+        ended = run(program=(sys.executable, "-c", f"import os\nos.chdir({str(tmp_path)!r})\n{program}"), env=env)
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert all("while the mid is" in line for line in lines[:10])
+    assert [line.split()[0] for line in lines[:5]] == [line.split()[0] for line in lines[5:10]]
+    assert "BTC/USD" in lines[11]
 
 
 def test_two_commands_are_targets_of_the_makefile() -> None:
@@ -37,7 +48,8 @@ def test_two_commands_are_targets_of_the_makefile() -> None:
 
 def test_commands_named_exist() -> None:
     commands = set(re.findall(r"^    krakenwire (\w+)", README, re.MULTILINE))
-    assert commands == {command.callback.__name__ for command in app.registered_commands if command.callback}
+    there = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert commands == there | {group.name for group in app.registered_groups}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -65,11 +65,11 @@ RARE: list[Event] = [
 ]
 
 
-async def exercise() -> Scrape:
+async def exercise(tape: Path) -> Scrape:
     """A scrape of a client to which everything has happened."""
     async with (
         Simulator(symbols=["BTC/USD"], seed=7, rate=50) as sim,
-        sim.client() as kraken,
+        sim.client(journal=tape) as kraken,
         start_metrics(kraken, 0, per_symbol=True) as server,
         kraken.stream("book", "trade", symbols=["BTC/USD"], on_loss="yield"),
     ):
@@ -82,8 +82,8 @@ async def exercise() -> Scrape:
 
 
 @pytest.fixture(scope="module")
-def everything() -> Scrape:
-    return asyncio.run(exercise())
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Scrape:
+    return asyncio.run(exercise(tmp_path_factory.mktemp("tape")))
 
 
 # --- what is emitted -------------------------------------------------------------------------------------------------

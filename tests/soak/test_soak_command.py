@@ -44,7 +44,8 @@ def test_short_soak_holds_and_says_so_as_json(tmp_path: Path) -> None:
     verdict = json.loads(done.stdout)
     assert [claim for claims in verdict["claims"].values() for claim in claims if claim[2] is False] == []
     assert done.returncode == 0, done.stderr
-    assert verdict["claims"].keys() == {"sockets", "memory"}
+    assert verdict["claims"].keys() == {"sockets", "journal", "memory"}
+    assert [claim[2] for claim in verdict["claims"]["journal"]] == [True, True, None]
     assert verdict["interrupted"] is False
     assert sum(each["injected"] for each in verdict["figures"]["sockets"]["faults"].values()) >= 5
     assert len(read_true(Shelf(kept / "exchange").data("true=BTC_USD"))) > 10
@@ -94,6 +95,7 @@ def test_what_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_help_names_every_option_and_code() -> None:
     done = run("--help", env={**os.environ, "COLUMNS": "200"})
     assert done.returncode == 0
-    for name in ("--seconds", "--seed", "--faults-per-second", "--rate", "--mirror", "--io-thread", "--json", "--keep"):
+    names = ("--seconds", "--seed", "--faults-per-second", "--rate", "--mirror", "--io-thread", "--json", "--keep")
+    for name in (*names, "--no-journal"):
         assert name in done.stdout
     assert "0 all holds, 1 something is wrong, 2 usage, 3 it could not start" in done.stdout

@@ -113,6 +113,17 @@ _ROWS: tuple[tuple[str, Kind, tuple[str, ...], str], ...] = (
     ("reader_losses_total", "counter", _READER, "Times that a reader was told of a loss."),
     ("callback_failures_total", "counter", ("reader",), "Times that a reader's callback raised."),
     ("callback_slow_total", "counter", ("reader",), "Times that a reader's callback took too long."),
+    # the journal, where there is one
+    ("journal_recording", "gauge", (), "Whether the journal is being written: not while it is paused, or stopped."),
+    ("journal_segments_total", "counter", (), "Segments of the journal that were begun."),
+    ("journal_text_bytes_total", "counter", (), "Text that was written into the journal."),
+    ("journal_written_bytes_total", "counter", (), "What that takes on the disk."),
+    ("journal_backlog_bytes", "gauge", (), "Text that waits to be written into the journal."),
+    ("journal_fsyncs_total", "counter", (), "Times that the journal was put on the medium."),
+    ("journal_failures_total", "counter", (), "Writes of the journal, fsyncs and the like that failed."),
+    ("journal_gaps_total", "counter", (), "Times that the journal went on behind inputs that it does not have."),
+    ("journal_lost_total", "counter", (), "Inputs that the journal does not have."),
+    ("journal_hook_failures_total", "counter", (), "Times that on_sealed raised."),
     # times
     (
         "stage_seconds",

@@ -39,6 +39,18 @@ TIMEOUT_S = 5.0
 FINE, COARSE = range(10, 34), range(20, 41)
 """Powers of two, nanoseconds: 1 µs to 8.6 s where stages are measured, 1 ms to 18 min where books come back."""
 
+_OF_THE_JOURNAL = {
+    "journal_segments_total": "segments",
+    "journal_text_bytes_total": "raw_bytes",
+    "journal_written_bytes_total": "written_bytes",
+    "journal_backlog_bytes": "backlog_bytes",
+    "journal_fsyncs_total": "syncs",
+    "journal_failures_total": "failures",
+    "journal_gaps_total": "gaps",
+    "journal_lost_total": "lost",
+    "journal_hook_failures_total": "hook_failures",
+}
+
 _BY_CONNECTION = {
     "frames_total": "frames",
     "undecodable_total": "undecodable",
@@ -202,6 +214,10 @@ def _fill(families: _Families, client: str, snapshot: Snapshot) -> None:
     ):
         families.add_histogram("stage_seconds", [client, stage], recorder, FINE)
     families.add_histogram("exchange_latency_seconds", [client], timings.exchange, FINE)
+    if snapshot.recording is not None:
+        families.add("journal_recording", [client], snapshot.recording.state == "recording")
+        for name, counted in _OF_THE_JOURNAL.items():
+            families.add(name, [client], getattr(snapshot.recording, counted))
     if snapshot.clock_offset is not None:
         offset_ns, uncertainty_ns = snapshot.clock_offset
         families.add("exchange_clock_offset_seconds", [client], offset_ns / NS_PER_S)

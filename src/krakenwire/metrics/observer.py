@@ -20,6 +20,7 @@ from krakenwire.client import Client
 from krakenwire.clock import Clock
 from krakenwire.events import LIFECYCLE, Event, Stamp
 from krakenwire.hub import Inbox, Interest, ReaderStatistics
+from krakenwire.journal.writing.statistics import RecorderStatistics
 from krakenwire.latency import LatencyRecorder, StageTimings
 from krakenwire.metrics.tally import Labels, Tally, kind_of_reader
 from krakenwire.protocol.clockoffset import Offset
@@ -48,6 +49,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         gone: what readers that are no more had counted, by `kind_of_reader` and policy.
         timings: how long each stage takes.
         clock_offset: how far the exchange's clock is ahead, None if that is not known.
+        recording: how the journal is doing, None if there is none.
     """
 
     statistics: Statistics
@@ -59,6 +61,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     gone: dict[Labels, Counter[str]]
     timings: StageTimings
     clock_offset: Offset | None
+    recording: RecorderStatistics | None
 
 
 class Observer:
@@ -148,6 +151,7 @@ class Observer:
             gone={key: counts.copy() for key, counts in self._gone.items()},
             timings=self._timings,
             clock_offset=feed.core.clock_offset(Stamp("", 0, clock.now_ns(), clock.monotonic_ns())),
+            recording=None if feed.recorder is None else feed.recorder.statistics(),
         )
 
     def _post(self, work: Callable[[], None]) -> None:
