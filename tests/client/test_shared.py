@@ -21,7 +21,9 @@ OUTPUTS = {
     "is_active",
     "is_vital",
     "next_deadline",
+    "placements",
     "session",
+    "shown_book",
     "statistics",
     "take_actions",
 }
