@@ -89,7 +89,7 @@ sanitize: setup  ## Run the suite under the address and undefined-behaviour sani
 	  $(PYTEST) -q -m "not long" --timeout=300 $(SANITIZE_TESTS)
 
 docs: setup  ## Check the documentation against the code
-	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_testing_docs.py tests/examples/test_guide.py tests/examples/test_readme.py
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_testing_docs.py tests/examples tests/replay/test_replay_page.py tests/journal/tables/test_page.py
 
 wheel: setup  ## Build the source archive and the wheel into dist/
 	$(BIN)/python -m build --outdir dist

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import krakenwire
@@ -69,6 +70,19 @@ def test_copy_is_equal_and_an_altered_one_is_not(lived: BlockTape, tape: Path, t
     assert (found["equal"], found["first"]["what"]) == (False, "content")
     assert found["first"]["a"]["line"].replace('"buy"', '"bye"') == found["first"]["b"]["line"]
     assert found["differing"] >= 1
+
+
+def test_of_clients_not_made_alike_it_shows_what_they_do_not_share(
+    lived: BlockTape, tape: Path, tmp_path: Path
+) -> None:
+    made = lived.head.made
+    other = BlockTape(msgspec.structs.replace(made, options=made.options | {"seed": 12345}))
+    other.blocks = lived.blocks
+    save_segments(other, tmp_path / "other", 2)
+    ended = run(tape, tmp_path / "other")
+    assert ended.code == 1
+    assert "the clients were not made alike" in ended.out
+    assert f'  a {{"seed":{made.options["seed"]}}}\n  b {{"seed":12345}}\n' in ended.out
 
 
 def test_both_kernels_come_to_the_same(tape: Path) -> None:

@@ -141,8 +141,8 @@ def _inputs_lines(a: str, b: str, found: InputsDiff) -> list[str]:
         lines = [
             f"{a} and {b}: DIFFERENT from {after}input {first.n:,} of run {first.run} on: {_WHAT[first.what]}",
             *([f"    {_line_text(first.before)}"] if first.before is not None else []),
-            f"  a {_line_text(first.a)}",
-            f"  b {_line_text(first.b)}",
+            f"  a {_line_text(first.a, first.b)}",
+            f"  b {_line_text(first.b, first.a)}",
             f"  {counts}: {found.equal:,} the same, {found.differing:,} not, {found.only[0]:,} only in a, "
             f"{found.only[1]:,} only in b; {found.actions:,} action(s) not the same",
         ]
@@ -159,13 +159,20 @@ _WHAT = {
 }
 
 
-def _line_text(line: LineAt | Made | None) -> str:
+def _line_text(line: LineAt | Made | None, other: LineAt | Made | None = None) -> str:
     if line is None:
         return "nothing"
     if isinstance(line, msgspec.Struct):
-        return _cut(_encoder.encode(line).decode())
+        theirs = _settings(other) if isinstance(other, msgspec.Struct) else {}
+        own = {name: value for name, value in _settings(line).items() if value != theirs.get(name, ...)}
+        return _cut(_encoder.encode(own).decode())
     when = "" if line.stamp is None else f"{moment_text(line.stamp.received_ns)} {line.stamp.connection} "
     return f"{line.n:,} {line.kind} {when}{_cut(line.content.decode(errors='replace'))}"
+
+
+def _settings(made: Made) -> dict[str, Any]:
+    """What a client was made of, its options beside the rest."""
+    return made.options | {name: value for name, value in msgspec.structs.asdict(made).items() if name != "options"}
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
