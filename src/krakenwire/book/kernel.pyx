@@ -892,7 +892,8 @@ cdef class Books:
         return 0
 
     def __reduce__(self):
-        counted = [getattr(self, name) for name in BooksContent._fields[1:-1]]
+        fields = BooksContent._fields
+        counted = [getattr(self, name) for name in fields[1 : len(fields) - 1]]  # no index below 0: see wraparound
         return restore_books, ((self.skip_unknown, *counted, tuple(self.by_symbol.values())),)
 
     def add(self, symbol, depth, *, wire_name=None):
